@@ -1,0 +1,69 @@
+"""The one kind of error a user's mistake raises: a single line that says what came and what to type."""
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+class TurncoatError(ValueError):
+    """A user's mistake; the message is one line, and the command line exits with code 2."""
+
+
+def choose(name: object, allowed: Iterable[str], what: str) -> str:
+    """Return ``name`` if it is one of ``allowed``.
+
+    Raises:
+        TurncoatError: says what came, the nearest allowed name, and all allowed names.
+    """
+    names = sorted(allowed)
+    if isinstance(name, str) and name in names:
+        return name
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise TurncoatError(f"unknown {what} {name!r}{hint} (allowed: {', '.join(names)})")
+
+
+def share(value: object, what: str) -> float:
+    """Return ``value`` as a float in [0, 1].
+
+    Raises:
+        TurncoatError: if it is not a number between 0 and 1.
+    """
+    number = real(value, what)
+    if not 0 <= number <= 1:
+        raise TurncoatError(f"{what} is {value!r}, but it is a share: give a number from 0 to 1, such as 0.25")
+    return number
+
+
+def real(value: object, what: str) -> float:
+    """Return ``value`` as a finite float.
+
+    Raises:
+        TurncoatError: if it is not a finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TurncoatError(f"{what} is {value!r}, but must be a finite number")
+    return float(value)
+
+
+def positive(value: object, what: str) -> float:
+    """Return ``value`` as a float above 0.
+
+    Raises:
+        TurncoatError: if it is not a finite number above 0.
+    """
+    number = real(value, what)
+    if number <= 0:
+        raise TurncoatError(f"{what} is {value!r}, but must be above 0")
+    return number
+
+
+def whole(value: object, what: str, least: int = 0) -> int:
+    """Return ``value`` as an int of at least ``least``.
+
+    Raises:
+        TurncoatError: if it is not a whole number or is too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise TurncoatError(f"{what} is {value!r}, but must be a whole number, {least} or more")
+    return value
