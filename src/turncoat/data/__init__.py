@@ -1,0 +1,145 @@
+"""What is learned from: named data sets from their official files, and data of one's own."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from turncoat.data import catalogue, download
+from turncoat.data.catalogue import Collection
+from turncoat.data.dataset import Dataset, build, from_arrays
+from turncoat.data.files import read_file
+from turncoat.data.scale import SCALES
+from turncoat.data.source import only
+from turncoat.errors import TurncoatError, choose
+
+__all__ = ["DATASETS", "SCALES", "Dataset", "Status", "fetch", "from_arrays", "load", "status", "verify"]
+
+DATASETS: tuple[str, ...] = tuple(catalogue.DATASETS)
+"""Names that ``load`` knows."""
+
+
+class Status(NamedTuple):
+    """Where a named data set stands: ``size`` is in bytes, ``verified`` means that every MD5 agrees."""
+
+    name: str
+    present: int
+    files: int
+    verified: bool
+    size: int
+    folder: str
+
+
+def load(
+    name: str | Path,
+    scale: str = "unit",
+    *,
+    label: str | None = None,
+    test_share: float = 0.2,
+    seed: int = 0,
+    fetch: bool = True,
+) -> Dataset:
+    """Return a data set by name, or of a .npz, .csv or .parquet file of one's own.
+
+    Official files that are absent are fetched first, unless ``fetch`` is False.
+    ``label`` names a table's label column; ``test_share`` and ``seed`` say how a file is split that has no
+    test part of its own.
+
+    Raises:
+        TurncoatError: if the name or scale is unknown, or the files cannot be had or used.
+    """
+    choose(scale, SCALES, "scale")
+    if str(name) not in DATASETS:
+        return read_file(_own_path(name), label, test_share, seed, scale)
+    if label is not None or test_share != 0.2 or seed != 0:
+        raise TurncoatError(
+            f"{name} has its labels and a fixed test part; label, test_share and seed are for your own files"
+        )
+    entry = catalogue.DATASETS[str(name)]
+    folder = download.folder_of_data()
+    if entry.collection is not None:
+        folder = folder / entry.collection.folder
+        _provide(str(name), entry.collection, fetch)
+    source = entry.read(folder)
+    return build(only(source, entry.kept) if entry.kept else source, str(name), scale)
+
+
+def fetch(name: str) -> Path | None:
+    """Fetch the official files of a named data set where absent or damaged; return their folder.
+
+    Returns None for a data set that needs no files.
+
+    Raises:
+        TurncoatError: if the name is unknown, no source answers, or a checksum is wrong.
+    """
+    collection = _collection(name)
+    return None if collection is None else download.fetch_collection(collection, download.folder_of_data())
+
+
+def verify(name: str) -> None:
+    """Check that all files of a named data set are there with the official MD5 sums.
+
+    Raises:
+        TurncoatError: names the first file that is absent or differs.
+    """
+    collection = _collection(name)
+    if collection is None:
+        return
+    folder = download.folder_of_data() / collection.folder
+    for file, md5 in collection.files.items():
+        found = download.md5_of(folder / file)
+        if found is None:
+            raise TurncoatError(f"{name}: {folder / file} is missing; type: turncoat data fetch {name}")
+        if found != md5:
+            raise TurncoatError(
+                f"{name}: {folder / file} is damaged (MD5 {found}, official {md5}); type: "
+                f"turncoat data fetch {name}"
+            )
+
+
+def status() -> list[Status]:
+    """Return one row for each named data set; reads every file that is there, to check it."""
+    known: dict[str, Status] = {}
+    rows = []
+    for name, entry in catalogue.DATASETS.items():
+        if entry.collection is None:
+            rows.append(Status(name, 0, 0, True, 0, "built in"))
+            continue
+        key = entry.collection.folder
+        if key not in known:
+            known[key] = _status(entry.collection)
+        rows.append(known[key]._replace(name=name))
+    return rows
+
+
+def _status(collection: Collection) -> Status:
+    folder = download.folder_of_data() / collection.folder
+    there = {file: folder / file for file in collection.files if (folder / file).is_file()}
+    sound = [file for file, path in there.items() if download.md5_of(path) == collection.files[file]]
+    size = sum(path.stat().st_size for path in there.values())
+    complete = len(sound) == len(collection.files)
+    return Status("", len(there), len(collection.files), complete, size, str(folder))
+
+
+def _collection(name: str) -> Collection | None:
+    return catalogue.DATASETS[choose(name, DATASETS, "data set")].collection
+
+
+def _provide(name: str, collection: Collection, fetch: bool) -> None:
+    """Make sure that all files are there, whatever they hold: loaders check that."""
+    root = download.folder_of_data()
+    absent = [file for file in collection.files if not (root / collection.folder / file).is_file()]
+    if not absent:
+        return
+    if not fetch:
+        raise TurncoatError(
+            f"{name}: {root / collection.folder / absent[0]} is missing; type: turncoat data fetch {name}; "
+            f"{download.where_to_put(collection, root / collection.folder)}"
+        )
+    download.fetch_collection(collection, root)
+
+
+def _own_path(name: str | Path) -> Path:
+    """Take what is not a known name for a path, unless it looks like a mistyped name."""
+    path = Path(name).expanduser()
+    if isinstance(name, str) and not path.suffix and "/" not in name and not path.exists():
+        choose(name, DATASETS, "data set")
+    return path

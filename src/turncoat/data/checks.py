@@ -1,0 +1,140 @@
+"""What features and labels must be, checked once where data come in."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from turncoat.errors import TurncoatError
+
+
+def require_finite(x: np.ndarray | Tensor, what: str) -> None:
+    """Check that a table of features has neither NaN nor infinite values.
+
+    Raises:
+        TurncoatError: names the first such row and column, counted from 0.
+    """
+    place = first_not_finite(x)
+    if place is not None:
+        row, column = place
+        raise TurncoatError(
+            f"{what}: row {row}, column {column} is {float(x[row, column])}, but features must be finite "
+            "numbers (counted from 0): drop the row or fill in the value"
+        )
+
+
+def first_not_finite(x: np.ndarray | Tensor) -> tuple[int, int] | None:
+    """Return row and column of the first NaN or infinite value of a table, or None."""
+    if x.shape[0] * x.shape[1] == 0:
+        return None
+    # The smallest and largest value show NaN and infinity in one pass, without a mask as long as the data.
+    if isinstance(x, Tensor):
+        low, high = (float(bound) for bound in x.aminmax())
+    else:
+        with np.errstate(invalid="ignore"):
+            low, high = float(x.min()), float(x.max())
+    if np.isfinite(low) and np.isfinite(high):
+        return None
+    for row in range(x.shape[0]):
+        values = x[row].numpy(force=True) if isinstance(x, Tensor) else x[row]
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            return row, int(bad[0])
+    raise AssertionError("a table with a bound that is not finite holds a value that is not finite")
+
+
+def numbers(x: Any, what: str) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return features flattened to (n, d), copied only where torch could not take them over, and their shape.
+
+    Raises:
+        TurncoatError: if the values are not real numbers or the axes are too few.
+    """
+    array = _array(x, what)
+    if array.ndim < 2:
+        raise TurncoatError(f"{what}: shape is {array.shape}, but must be (examples, features)")
+    if array.dtype.kind not in "buif" or array.dtype.itemsize > 8:
+        raise TurncoatError(f"{what}: values are of type {array.dtype}, but features must be real numbers")
+    if array.dtype.kind == "b":
+        array = array.view(np.uint8)
+    if array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.float64)
+    flat = array.reshape(len(array), int(np.prod(array.shape[1:])))
+    # torch takes neither read-only memory, nor the other byte order, nor steps backwards.
+    usable = flat.flags.writeable and flat.dtype.isnative and all(step >= 0 for step in flat.strides)
+    return flat if usable else flat.astype(flat.dtype.newbyteorder("=")), array.shape[1:]
+
+
+def labels(y: Any, what: str) -> np.ndarray:
+    """Return labels as one axis of int64, or of strings where they are strings.
+
+    Raises:
+        TurncoatError: if they are neither integers nor strings or have more than one axis.
+    """
+    array = _array(y, what)
+    if array.ndim != 1:
+        raise TurncoatError(f"{what}: shape is {array.shape}, but labels must be one axis, one per example")
+    if array.dtype.kind in "UT":
+        return array
+    if array.dtype.kind not in "bui":
+        raise TurncoatError(
+            f"{what}: labels are of type {array.dtype}, but must be integers 0..C-1: convert them with "
+            ".astype(int)"
+        )
+    return array.astype(np.int64)
+
+
+def count_classes(y: np.ndarray, what: str) -> int:
+    """Return C for labels that are exactly 0..C-1, each of them present.
+
+    Raises:
+        TurncoatError: if a label is negative or one below the largest never occurs.
+    """
+    found = np.unique(y)
+    if len(found) and (found[0] < 0 or found[-1] != len(found) - 1):
+        missing = int(np.flatnonzero(found != np.arange(len(found)))[0])
+        told = "is negative" if found[0] < 0 else f"is the largest, but {missing} never occurs"
+        shown = int(found[0]) if found[0] < 0 else int(found[-1])
+        raise TurncoatError(
+            f"{what}: label {shown} {told}; labels must be integers 0..C-1: renumber them, for example "
+            "with numpy.unique(y, return_inverse=True)[1]"
+        )
+    return len(found)
+
+
+def require_labels(y: Tensor, classes: int, what: str) -> None:
+    """Check that all labels are in 0..classes-1.
+
+    Raises:
+        TurncoatError: names the first label outside, and its row counted from 0.
+    """
+    outside = ((y < 0) | (y >= classes)).nonzero()
+    if len(outside):
+        row = int(outside[0, 0])
+        raise TurncoatError(
+            f"{what}: label {int(y[row])} in row {row} (counted from 0) is outside 0..{classes - 1}"
+        )
+
+
+def named_classes(*parts: np.ndarray) -> tuple[list[np.ndarray], tuple[str, ...]]:
+    """Map any labels to 0..C-1 in sorted order, the same way in every part; also return their names."""
+    found, codes = np.unique(np.concatenate(parts), return_inverse=True)
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    return np.split(codes.astype(np.int64), ends), tuple(str(value) for value in found)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names in one line, cut after ``most``."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown}, … ({len(names)} in all)"
+
+
+def _array(values: Any, what: str) -> np.ndarray:
+    if isinstance(values, Tensor):
+        # NumPy knows no bfloat16.
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise TurncoatError(f"{what}: rows differ in length, but all need the same shape") from error

@@ -1,0 +1,203 @@
+"""A data set: flattened features, labels, and what is needed to read them."""
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from turncoat.data import checks
+from turncoat.data.scale import SCALES
+from turncoat.data.source import Source
+from turncoat.data.split import stratified
+from turncoat.errors import TurncoatError, choose, whole
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Training and test examples; ``shape`` is one example's shape before flattening, channel first.
+
+    Raises:
+        TurncoatError: if a part is empty, shapes disagree, features are not finite, or labels are not
+            0..classes-1 with at least 2 of them in the training data.
+    """
+
+    name: str
+    x: Float32[Tensor, "n d"]
+    y: Int64[Tensor, " n"]
+    x_test: Float32[Tensor, "m d"]
+    y_test: Int64[Tensor, " m"]
+    classes: int
+    shape: tuple[int, ...]
+    scale: str
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        whole(self.classes, f"{self.name}: classes", 2)
+        for what, x, y in (("training", self.x, self.y), ("test", self.x_test, self.y_test)):
+            _check_part(f"{self.name}, {what} part", x, y, self.shape, self.classes)
+        if bool((self.y == self.y[0]).all()):
+            raise TurncoatError(
+                f"{self.name}: all {self.n} training labels are {int(self.y[0])}, but at least 2 classes "
+                "are needed"
+            )
+        if self.class_names and len(self.class_names) != self.classes:
+            raise TurncoatError(
+                f"{self.name}: {len(self.class_names)} class names for {self.classes} classes; give one each"
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name!r}: {self.n} training and {len(self.y_test)} test examples of shape "
+            f"{self.shape}, {self.classes} classes, {self.scale} scale)"
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of training examples."""
+        return len(self.y)
+
+    @property
+    def d(self) -> int:
+        """Number of features of an example."""
+        return self.x.shape[1]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits of a SHA-256 over contents and scale, the same on every device."""
+        header = (tuple(self.x.shape), tuple(self.x_test.shape), self.classes, self.shape, self.scale)
+        digest = hashlib.sha256(repr(header).encode())
+        for part in (self.x, self.y, self.x_test, self.y_test):
+            digest.update(part.contiguous().numpy(force=True).data.cast("B"))
+        return digest.hexdigest()[:16]
+
+    def to(self, device: str | torch.device) -> Self:
+        """Return the same data on ``device``.
+
+        Raises:
+            TurncoatError: if there is no such device here.
+        """
+        names = ("x", "y", "x_test", "y_test")
+        try:
+            moved = replace(self, **{name: getattr(self, name).to(device) for name in names})
+        except (RuntimeError, AssertionError) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise TurncoatError(f"device {str(device)!r} cannot be used here: {reason}") from error
+        if "fingerprint" in self.__dict__:
+            moved.__dict__["fingerprint"] = self.fingerprint
+        return moved
+
+
+def build(source: Source, name: str, scale: str) -> Dataset:
+    """Scale what a loader read and make a data set of it.
+
+    Raises:
+        TurncoatError: if the scale is unknown, or as for Dataset.
+    """
+    scaled = SCALES[choose(scale, SCALES, "scale")]
+    x, x_test = scaled(torch.from_numpy(source.x), torch.from_numpy(source.x_test), source.span)
+    y, y_test = (torch.from_numpy(part.astype(np.int64)) for part in (source.y, source.y_test))
+    return Dataset(name, x, y, x_test, y_test, source.classes, source.shape, scale, source.class_names)
+
+
+def from_arrays(
+    x: Any,
+    y: Any,
+    *,
+    name: str = "arrays",
+    x_test: Any = None,
+    y_test: Any = None,
+    test_share: float = 0.2,
+    seed: int = 0,
+    scale: str = "raw",
+    classes: int | None = None,
+) -> Dataset:
+    """Make a data set of arrays or tensors; ``x`` is (n, d) or (n, *shape), labels are 0..C-1 or strings.
+
+    Without a test part, ``test_share`` of the examples is held out, stratified by ``seed``.
+    Strings are mapped to 0..C-1 in sorted order and kept as class names.
+
+    Raises:
+        TurncoatError: if shapes disagree, a value is not finite, labels are not 0..C-1, or a class is too
+            small to be split.
+    """
+    choose(scale, SCALES, "scale")
+    if (x_test is None) != (y_test is None):
+        absent, given = ("x_test", "y_test") if x_test is None else ("y_test", "x_test")
+        raise TurncoatError(f"{name}: {given} came without {absent}; give both or neither")
+    features, labels, shape = _checked(name, x, y, "")
+    if x_test is None:
+        kept, held_out = _split(name, labels, classes, test_share, seed)
+        parts = (features[kept], labels[kept], features[held_out], labels[held_out])
+    else:
+        more, more_labels, test_shape = _checked(name, x_test, y_test, "_test")
+        if test_shape != shape:
+            raise TurncoatError(f"{name}: examples of x have shape {shape}, of x_test {test_shape}")
+        parts = (features, labels, more, more_labels)
+    return build(_coded(name, parts, shape, classes), name, scale)
+
+
+def _checked(name: str, x: Any, y: Any, suffix: str) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Return features, labels and one example's shape of one part; features are finite."""
+    features, shape = checks.numbers(x, f"{name}, x{suffix}")
+    labels = checks.labels(y, f"{name}, y{suffix}")
+    if len(features) != len(labels):
+        raise TurncoatError(
+            f"{name}: x{suffix} has {len(features)} examples, y{suffix} {len(labels)} labels; give one each"
+        )
+    if not features.size:
+        raise TurncoatError(f"{name}: x{suffix} is empty (shape {features.shape})")
+    checks.require_finite(features, f"{name}, x{suffix}")
+    return features, labels, shape
+
+
+def _split(
+    name: str, labels: np.ndarray, classes: int | None, test_share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    # Wrong labels are told before the split, which would blame the size of their classes.
+    if labels.dtype.kind == "i":
+        if classes is None:
+            checks.count_classes(labels, name)
+        else:
+            checks.require_labels(torch.from_numpy(labels), classes, name)
+    return stratified(labels, test_share, seed, name)
+
+
+def _coded(
+    name: str,
+    parts: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    shape: tuple[int, ...],
+    classes: int | None,
+) -> Source:
+    """Put the parts together, with string labels mapped to numbers."""
+    x, y, x_test, y_test = parts
+    if y.dtype.kind == "i" and y_test.dtype.kind == "i":
+        count = checks.count_classes(np.concatenate((y, y_test)), name) if classes is None else classes
+        return Source(x, y, x_test, y_test, count, shape)
+    if y.dtype.kind != y_test.dtype.kind:
+        raise TurncoatError(
+            f"{name}: labels y are {y.dtype}, y_test {y_test.dtype}; both must be of one kind"
+        )
+    (y, y_test), names = checks.named_classes(y, y_test)
+    if classes is not None and classes != len(names):
+        raise TurncoatError(f"{name}: classes is {classes}, but there are {len(names)} different labels")
+    return Source(x, y, x_test, y_test, len(names), shape, class_names=names)
+
+
+def _check_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classes: int) -> None:
+    if x.dtype != torch.float32 or y.dtype != torch.int64:
+        raise TurncoatError(f"{what}: types are {x.dtype} and {y.dtype}, but must be float32 and int64")
+    if x.ndim != 2 or y.ndim != 1 or len(x) != len(y) or x.shape[1] != math.prod(shape):
+        raise TurncoatError(
+            f"{what}: features are {tuple(x.shape)}, labels {tuple(y.shape)}, but with examples of shape "
+            f"{shape} they must be (n, {math.prod(shape)}) and (n,)"
+        )
+    if x.numel() == 0:
+        raise TurncoatError(f"{what} is empty (shape {tuple(x.shape)})")
+    checks.require_finite(x, what)
+    checks.require_labels(y, classes, what)
