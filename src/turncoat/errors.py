@@ -31,7 +31,9 @@ def share(value: object, what: str) -> float:
     """
     number = real(value, what)
     if not 0 <= number <= 1:
-        raise TurncoatError(f"{what} is {value!r}, but it is a share: give a number from 0 to 1, such as 0.25")
+        raise TurncoatError(
+            f"{what} is {value!r}, but it is a share: give a number from 0 to 1, such as 0.25"
+        )
     return number
 
 

@@ -1,0 +1,10 @@
+"""The attack: a direction in parameter space, what each label is worth along it, which flips to spend.
+
+Read in this order: ``direction`` → ``scores`` → ``selection``; ``worst_flips`` is all three for one's own loop.
+"""
+
+from turncoat.attack.direction import targeted, untargeted
+from turncoat.attack.scores import label_scores
+from turncoat.attack.selection import SELECTIONS, Selection, flip_labels
+
+__all__ = ["SELECTIONS", "Selection", "flip_labels", "label_scores", "targeted", "untargeted"]

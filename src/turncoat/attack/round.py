@@ -1,0 +1,202 @@
+"""One round of the attack on a stack of replicas: direction, scores, flips, and what the flips did.
+
+The attacker's rows come in one order that all replicas share; replica j may write to the first ``sizes[j]`` of
+them. Replicas are sorted by falling size, so the replicas that still count at some row are a prefix of the stack
+and nobody's rows are scored for a replica that cannot write to them.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from turncoat.attack.direction import Params
+from turncoat.attack.scores import centred
+from turncoat.attack.selection import Rule, Selection, check_spent, spend
+from turncoat.models.stack import Model, dot, head_only, take, zeros
+from turncoat.training.losses import residual, swap
+
+
+@dataclasses.dataclass(frozen=True)
+class Quota:
+    """The rows ``start:stop`` of the attacker's order, of which ``replica`` may flip at most ``flips``."""
+
+    replica: int
+    start: int
+    stop: int
+    flips: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a round did to each replica; objectives are ⟨-∇L_D, Δ⟩ with the omniscient attacker's Δ."""
+
+    flips: Float[Tensor, " r"]
+    objective_before: Float[Tensor, " r"]
+    objective_after: Float[Tensor, " r"]
+    cosine: Float[Tensor, " r"]
+
+
+def mean_gradient(
+    model: Model,
+    params: Params,
+    x: Tensor,
+    labels: Int[Tensor, "n r"],
+    sizes: Int[Tensor, " r"] | None = None,
+) -> Params:
+    """Mean cross-entropy gradient of each replica, over all rows or over its first ``sizes[j]`` rows."""
+    total = zeros(params)
+    scale = None if sizes is None else 1.0 / sizes.clamp(min=1)
+    for start in range(0, len(x), model.chunk):
+        rows = slice(start, start + model.chunk)
+        logits, pull = model.forward(params, x[rows])
+        rest = residual(logits, labels[rows])
+        if sizes is not None and scale is not None:
+            inside = torch.arange(start, start + len(rest), device=x.device).unsqueeze(1) < sizes
+            rest = rest * (inside * scale).unsqueeze(1).to(rest.dtype)
+        pull(rest, total, 1.0 / len(x) if sizes is None else 1.0)
+    return total
+
+
+def choose_flips(
+    rule: "Selection | Rule",
+    model: Model,
+    params: Params,
+    direction: Params,
+    x: Tensor,
+    members: Int[Tensor, " m"],
+    labels: Int[Tensor, " m"],
+    quotas: list[Quota],
+    sizes: Int[Tensor, " r"],
+    generator: torch.Generator,
+) -> Int[Tensor, "m r"]:
+    """The rows' new labels per replica, as chosen by ``rule`` within the quotas.
+
+    Raises:
+        TurncoatError: if the rule overspends or returns something that is not labels.
+    """
+    stacked = labels.unsqueeze(1).expand(-1, len(sizes))
+    result = stacked.clone()
+    if isinstance(rule, Selection):
+        proposed, priority = _proposals(rule, model, params, direction, x, members, stacked, sizes, generator)
+        for q in quotas:
+            rows = slice(q.start, q.stop)
+            result[rows, q.replica] = spend(
+                proposed[q.replica, rows], priority[q.replica, rows], labels[rows], q.flips
+            )
+    else:
+        for q in quotas:
+            rows = slice(q.start, q.stop)
+            one = torch.tensor([q.replica], device=labels.device)
+            mine = take(params, one, model.replica_axis)
+            toward = take(direction, one, model.replica_axis)
+            scores = _scores("centred", model, mine, toward, x[members[rows]]).squeeze(2)
+            chosen = rule(scores, labels[rows].clone(), q.flips, generator)
+            allowed = torch.tensor(q.flips, device=labels.device)
+            result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(
+                result.dtype
+            )
+    return check_spent(result, stacked, _allowed(quotas, sizes), model.classes)
+
+
+def gradient_change(
+    model: Model,
+    params: Params,
+    x: Tensor,
+    members: Int[Tensor, " m"],
+    old: Int[Tensor, "m r"],
+    new: Int[Tensor, "m r"],
+    sizes: Int[Tensor, " r"],
+    n: int,
+) -> Params:
+    """What the flips add to the mean gradient over ``n`` examples."""
+    total = zeros(params)
+    dtype = next(iter(params.values())).dtype
+    for rows, active in _segments(sizes, len(members), model.chunk):
+        before, after = old[rows, :active], new[rows, :active]
+        touched = (before != after).any(1)
+        if not touched.any():
+            continue
+        mine = _prefix(params, active, model.replica_axis)
+        part = zeros(mine)
+        rest = swap(before[touched], after[touched], model.classes, dtype)
+        model.pullback(mine, x[members[rows][touched]])(rest, part, 1.0 / n)
+        for name, value in part.items():
+            total[name].narrow(model.replica_axis[name], 0, active).add_(value)
+    return total
+
+
+def report(
+    honest: Params,
+    change: Params,
+    direction: Params,
+    flips: Int[Tensor, " r"],
+    axis: dict[str, int],
+) -> Report:
+    """Objectives and cosine from the honest gradient and what the flips added to it."""
+    before = -dot(honest, direction, axis)
+    norm, across = dot(honest, honest, axis), dot(honest, change, axis)
+    poisoned = (norm + 2 * across + dot(change, change, axis)).clamp(min=0)
+    cosine = (norm + across) / (norm * poisoned).sqrt().clamp(min=torch.finfo(norm.dtype).tiny)
+    return Report(flips.to(norm.dtype), before, before - dot(change, direction, axis), cosine)
+
+
+def _proposals(
+    rule: Selection,
+    model: Model,
+    params: Params,
+    direction: Params,
+    x: Tensor,
+    members: Int[Tensor, " m"],
+    labels: Int[Tensor, "m r"],
+    sizes: Int[Tensor, " r"],
+    generator: torch.Generator,
+) -> tuple[Int[Tensor, "r m"], Float[Tensor, "r m"]]:
+    m, replicas = labels.shape
+    if rule.needs == "nothing":
+        blank = torch.zeros((), device=x.device).expand(m, model.classes, replicas)
+        proposed, priority = rule.propose(blank, labels, generator)
+        return proposed.T.to(labels.dtype).contiguous(), priority.T.contiguous()
+    proposed = torch.zeros(replicas, m, dtype=labels.dtype, device=x.device)
+    priority = torch.full((replicas, m), torch.inf, device=x.device)
+    for rows, active in _segments(sizes, m, model.chunk):
+        mine, toward = (
+            _prefix(params, active, model.replica_axis),
+            _prefix(direction, active, model.replica_axis),
+        )
+        scores = _scores(rule.needs, model, mine, toward, x[members[rows]])
+        best, value = rule.propose(scores, labels[rows, :active], generator)
+        proposed[:active, rows] = best.T.to(labels.dtype)
+        priority[:active, rows] = value.T.to(priority.dtype)
+    return proposed, priority
+
+
+def _scores(needs: str, model: Model, params: Params, direction: Params, x: Tensor) -> Float[Tensor, "n c r"]:
+    if needs == "last_layer":
+        direction = head_only(direction, model.head)
+    scores = model.scores(params, x, direction)
+    if needs == "centred" and model.classes > 2:
+        return centred(scores, model.logits(params, x))
+    return scores
+
+
+def _segments(sizes: Int[Tensor, " r"], m: int, chunk: int) -> Iterator[tuple[slice, int]]:
+    falling = sizes.tolist()
+    for start in range(0, m, chunk):
+        active = sum(size > start for size in falling)
+        if active == 0:
+            return
+        yield slice(start, min(start + chunk, falling[0])), active
+
+
+def _prefix(params: Params, replicas: int, axis: dict[str, int]) -> Params:
+    return {name: v.narrow(axis[name], 0, replicas).contiguous() for name, v in params.items()}
+
+
+def _allowed(quotas: list[Quota], sizes: Int[Tensor, " r"]) -> Int[Tensor, " r"]:
+    allowed = torch.zeros_like(sizes)
+    for q in quotas:
+        allowed[q.replica] += q.flips
+    return allowed

@@ -1,0 +1,170 @@
+"""Which flips to spend: each rule proposes a label and a priority per example, one function spends the budget.
+
+A rule sees the scores of the attacker's own examples only. ``propose`` works on any trailing axes, so that the
+engine runs it once for a stack of replicas; calling the rule does the same for a single model.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from turncoat import errors
+
+Proposal = tuple[Tensor, Tensor]  # labels (n, *r), priority (n, *r): the lowest priorities are served first
+Propose = Callable[[Tensor, Tensor, torch.Generator], Proposal]
+Rule = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """A rule that spends flips: ``selection(scores, labels, flips, generator) -> new labels``.
+
+    ``needs`` says which scores it reads: "nothing", "scores", "centred" scores, or those of the "last_layer".
+    """
+
+    propose: Propose
+    needs: str = "scores"
+
+    def __call__(
+        self,
+        scores: Float[Tensor, "n c"],
+        labels: Int[Tensor, " n"],
+        flips: int,
+        generator: torch.Generator,
+    ) -> Int[Tensor, " n"]:
+        """The labels after at most ``flips`` changes; ``labels`` itself is left as it was."""
+        proposed, priority = self.propose(scores, labels, generator)
+        return spend(proposed.to(labels.dtype), priority, labels, min(flips, len(labels)))
+
+
+def spend(
+    proposed: Int[Tensor, " n"], priority: Float[Tensor, " n"], labels: Int[Tensor, " n"], flips: int
+) -> Int[Tensor, " n"]:
+    """Give the ``flips`` examples of lowest priority their proposed label; an infinite priority is never served.
+
+    A selection by partition (quickselect), not a sort.
+    """
+    result = labels.clone()
+    if flips <= 0:
+        return result
+    lowest, chosen = priority.topk(min(flips, len(priority)), largest=False, sorted=False)
+    chosen = chosen[torch.isfinite(lowest)]
+    result[chosen] = proposed[chosen]
+    return result
+
+
+def propose_optimal(
+    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
+) -> Proposal:
+    """The label of the lowest score, first where it gains most; an example with nothing to gain is never flipped."""
+    lowest, best = scores.min(1)
+    gain = lowest - scores.gather(1, labels.long().unsqueeze(1)).squeeze(1)
+    return best, gain.masked_fill_(gain >= 0, torch.inf)
+
+
+def propose_as_printed(
+    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
+) -> Proposal:
+    """Algorithms 1 and 3 as printed: the p smallest s_i (binary) or Z_min (multi-class), whatever their labels.
+
+    Not optimal under the budget: an example that already carries the wanted label uses budget up.
+    """
+    if scores.shape[1] == 2:
+        difference = scores[:, 1] - scores[:, 0]
+        return (difference < 0).long(), difference
+    lowest, best = scores.min(1)
+    return best, lowest
+
+
+def propose_random(
+    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
+) -> Proposal:
+    """Random examples, each with a uniformly drawn other label; one draw serves all trailing axes."""
+    n, classes = scores.shape[:2]
+    priority = torch.rand(n, generator=generator).to(scores.device)
+    shift = torch.randint(1, classes, (n,), generator=generator).to(scores.device)
+    return (labels + _column(shift, labels)) % classes, _column(priority, labels)
+
+
+def propose_cyclic(
+    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
+) -> Proposal:
+    """Random examples, each with the next label: y → (y + 1) mod C."""
+    priority = torch.rand(len(scores), generator=generator).to(scores.device)
+    return (labels + 1) % scores.shape[1], _column(priority, labels)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *(1,) * (like.ndim - 1)).expand_as(like)
+
+
+SELECTIONS: dict[str, Selection] = {
+    "optimal": Selection(propose_optimal),
+    "as_printed": Selection(propose_as_printed, needs="centred"),
+    "last_layer": Selection(propose_optimal, needs="last_layer"),
+    "random": Selection(propose_random, needs="nothing"),
+    "cyclic": Selection(propose_cyclic, needs="nothing"),
+}
+
+
+def check_name(name: object, known: Mapping[str, object]) -> str:
+    """Return ``name`` if it is a known selection.
+
+    Raises:
+        TurncoatError: with the nearest name otherwise.
+    """
+    return errors.choose(name, known, "selection")
+
+
+def resolve(selection: "str | Rule") -> "Selection | Rule":
+    """The selection of that name, or the callable itself."""
+    return selection if callable(selection) else SELECTIONS[check_name(selection, SELECTIONS)]
+
+
+def check_spent(
+    new: Tensor, old: Int[Tensor, "m *r"], flips: Int[Tensor, "*r"], classes: int
+) -> Int[Tensor, "m *r"]:
+    """The one place that judges a selection's result, whoever wrote it.
+
+    Raises:
+        TurncoatError: if it is not one integer label per example, a label is no class, or more labels changed
+            than the budget allows.
+    """
+    if not isinstance(new, Tensor) or new.shape != old.shape or new.dtype.is_floating_point:
+        came = f"{tuple(new.shape)} {new.dtype}" if isinstance(new, Tensor) else type(new).__name__
+        raise errors.TurncoatError(
+            f"a selection returned {came}, but must return integer labels of shape {tuple(old.shape)}"
+        )
+    if new.numel() and (new.min() < 0 or new.max() >= classes):
+        raise errors.TurncoatError(f"a selection returned a label outside 0 … {classes - 1}")
+    changed = (new != old).sum(0)
+    if (changed > flips).any():
+        raise errors.TurncoatError(
+            f"a selection changed {int(changed.max())} labels, but the budget allows {int(flips.max())}"
+        )
+    return new
+
+
+def flip_labels(
+    selection: "str | Rule",
+    scores: Float[Tensor, "n c"],
+    labels: Int[Tensor, " n"],
+    members: Int[Tensor, " m"],
+    flips: int,
+    generator: torch.Generator,
+) -> Int[Tensor, " n"]:
+    """New labels after ``selection`` spent at most ``flips`` on ``members`` (the attacker's K) alone.
+
+    Raises:
+        TurncoatError: if the selection overspends or returns something that is not labels.
+    """
+    own = labels[members]
+    rule = resolve(selection)
+    chosen = rule(scores[members].clone(), own.clone(), flips, generator)
+    allowed = torch.tensor(flips, device=labels.device)
+    result = labels.clone()
+    result[members] = check_spent(chosen, own, allowed, scores.shape[1]).to(labels.dtype)
+    return result

@@ -1,0 +1,27 @@
+"""What a setting's fields mean: one description that help texts, experiment files and the docs all read."""
+
+import dataclasses
+from typing import Any
+
+_KEY = "turncoat"
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """How one field is shown to people: its help text, allowed names (if any) and command-line flag."""
+
+    help: str
+    choices: tuple[str, ...] = ()
+    flag: str | None = None
+
+
+def described(
+    default: Any, help: str, choices: tuple[str, ...] = (), flag: str | None = None
+) -> Any:  # a dataclass field; typed Any so that the field keeps its declared type
+    """A dataclass field with a default and a description."""
+    return dataclasses.field(default=default, metadata={_KEY: Description(help, choices, flag)})
+
+
+def descriptions(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Description]]:
+    """The described fields of a dataclass, by name."""
+    return {f.name: (f, f.metadata[_KEY]) for f in dataclasses.fields(cls) if _KEY in f.metadata}

@@ -1,0 +1,60 @@
+"""Logistic regression: one row and a sigmoid for two classes, softmax regression for more; zero start.
+
+Parameters are (d + 1, rows, r) with the bias last. Seen as (d + 1, rows·r), both products of a step are one
+plain matrix product each for the whole stack.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from turncoat.attack.direction import Params
+from turncoat.models.stack import Model, Pullback
+
+WEIGHT = "weight"
+
+
+def with_bias(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d1"]:
+    """Features with a last column of ones, so that the bias is one more weight."""
+    return torch.nn.functional.pad(x, (0, 1), value=1.0)
+
+
+def logistic(features: int, classes: int) -> Model:
+    """The stack for ``features`` inputs: binary (one row, logits (0, z)) for 2 classes, else softmax."""
+    rows = 1 if classes == 2 else classes
+
+    def init(generator: torch.Generator, replicas: int) -> Params:
+        return {WEIGHT: torch.zeros(features + 1, rows, replicas)}
+
+    def project(params: Params, x: Tensor) -> Float[Tensor, "n c r"]:
+        weight = params[WEIGHT]
+        z = (x @ weight.flatten(1)).view(len(x), rows, weight.shape[2])
+        return z if rows > 1 else torch.cat([torch.zeros_like(z), z], 1)
+
+    def pullback(params: Params, x: Tensor) -> Pullback:
+        def pull(residual: Tensor, into: Params, weight: float) -> None:
+            rest = residual if rows > 1 else residual[:, 1:]
+            into[WEIGHT].flatten(1).addmm_(x.T, rest.reshape(len(x), -1), alpha=weight)
+
+        return pull
+
+    def forward(params: Params, x: Tensor) -> tuple[Float[Tensor, "n c r"], Pullback]:
+        return project(params, x), pullback(params, x)
+
+    def scores(params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
+        return project(direction, x)  # the logits are linear: their derivative along Δ is x·Δ
+
+    return Model(
+        name="logistic",
+        classes=classes,
+        prepare=with_bias,
+        init=init,
+        logits=project,
+        forward=forward,
+        pullback=pullback,
+        scores=scores,
+        replica_axis={WEIGHT: 2},
+        head=(WEIGHT,),
+        tile=50 if rows > 1 else 200,
+        curvature=0.5 if rows > 1 else 0.25,
+    )

@@ -1,0 +1,83 @@
+"""A model as pure functions over a stack of r replicas that eat the same inputs.
+
+Logits are (n, c, r): with the classes before the replicas, softmax runs vectorised over a contiguous axis.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from turncoat.attack.direction import Params
+
+Pullback = Callable[[Tensor, Params, float], None]
+"""``pullback(residual (n c r), into, weight)`` adds weight · Σ_i J_iᵀ residual_i to ``into``, in place.
+
+``into`` may be the very parameters of the forward pass: plain SGD steps that way, with no gradient stored.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A stack of replicas of one architecture.
+
+    ``replica_axis`` says, per parameter, which axis counts the replicas; ``head`` names the last layer's
+    parameters; ``tile`` is how many replicas to train at once so that their parameters stay in cache.
+    """
+
+    name: str
+    classes: int
+    prepare: Callable[[Tensor], Tensor]  # features (n, d) → what the other functions eat
+    init: Callable[[torch.Generator, int], Params]  # one draw, the same for all replicas
+    logits: Callable[[Params, Tensor], Tensor]  # (n, c, r)
+    forward: Callable[[Params, Tensor], tuple[Tensor, Pullback]]  # logits, and how to pull a residual back
+    pullback: Callable[[Params, Tensor], Pullback]  # the same where the logits are not wanted
+    scores: Callable[[Params, Tensor, Params], Tensor]  # directional derivative of the logits, (n, c, r)
+    replica_axis: dict[str, int]
+    head: tuple[str, ...]
+    tile: int
+    chunk: int = 4096  # examples per pass over the whole data
+    curvature: float | None = None  # bound on the loss's Hessian over XᵀX/n, where the model is linear
+
+
+def copies(params: Params) -> Params:
+    """The same values in memory of their own."""
+    return {name: value.clone() for name, value in params.items()}
+
+
+def zeros(params: Params) -> Params:
+    """Zeros of the same shapes."""
+    return {name: torch.zeros_like(value) for name, value in params.items()}
+
+
+def take(params: Params, replicas: Int[Tensor, " r"], axis: dict[str, int]) -> Params:
+    """The stack of some replicas, in that order."""
+    return {name: value.index_select(axis[name], replicas) for name, value in params.items()}
+
+
+def expand(params: Params, replicas: int, axis: dict[str, int]) -> Params:
+    """A stack of equal replicas from a stack of one."""
+    return {name: value.repeat_interleave(replicas, axis[name]) for name, value in params.items()}
+
+
+def join(parts: Iterable[Params], axis: dict[str, int]) -> Params:
+    """Several stacks as one."""
+    stacks = list(parts)
+    return {name: torch.cat([stack[name] for stack in stacks], axis[name]) for name in stacks[0]}
+
+
+def dot(a: Params, b: Params, axis: dict[str, int]) -> Float[Tensor, " r"]:
+    """Inner product over all parameters, one number per replica."""
+    total: Tensor | float = 0.0
+    for name, value in a.items():
+        others = [i for i in range(value.ndim) if i != axis[name]]
+        total = total + (value * b[name]).sum(others)
+    assert isinstance(total, Tensor)
+    return total
+
+
+def head_only(direction: Params, head: tuple[str, ...]) -> Params:
+    """The direction with everything but the last layer's part set to zero."""
+    return {name: v if name in head else torch.zeros_like(v) for name, v in direction.items()}

@@ -1,0 +1,78 @@
+"""Who the attacker is: what it may write to, how much it may flip, when, and what it wants."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from turncoat import errors
+from turncoat.fields import described
+
+GOALS = ("untargeted", "targeted")
+SCHEDULES = ("epoch", "step", "once")
+PLACEMENTS = ("resampled", "fixed")
+KNOWLEDGE = ("omniscient", "local", "surrogate")
+
+
+@dataclasses.dataclass(frozen=True)
+class Threat:
+    """An attacker that may only change labels, only of a share of the data, only so many per round.
+
+    ``Threat()`` has no write access: it is the clean run.
+
+    Raises:
+        TurncoatError: for a share outside [0, 1] or an unknown name.
+    """
+
+    write_access: float = described(0.0, "k: share of the data the attacker may write to, 0 to 1")
+    local_budget: float = described(
+        1.0, "b: share of that data it may flip in one round, 0 to 1", flag="--budget"
+    )
+    goal: str = described("untargeted", "what the flips push against or towards", GOALS)
+    selection: str | Callable[..., Any] = described("optimal", "rule that spends the flips")
+    schedule: str = described("epoch", "how often the attacker decides", SCHEDULES)
+    placement: str = described("resampled", "whether write access is drawn anew each round", PLACEMENTS)
+    knowledge: str = described("omniscient", "what the attacker sees", KNOWLEDGE)
+    aware: bool = described(
+        False, "take the server's optimizer or aggregator into account when choosing the flips"
+    )
+
+    def __post_init__(self) -> None:
+        from turncoat.attack.selection import SELECTIONS, check_name
+
+        object.__setattr__(self, "write_access", errors.share(self.write_access, "write_access"))
+        object.__setattr__(self, "local_budget", errors.share(self.local_budget, "local_budget"))
+        errors.choose(self.goal, GOALS, "goal")
+        errors.choose(self.schedule, SCHEDULES, "schedule")
+        errors.choose(self.placement, PLACEMENTS, "placement")
+        errors.choose(self.knowledge, KNOWLEDGE, "knowledge")
+        if not isinstance(self.aware, bool):
+            raise errors.TurncoatError(f"aware is {self.aware!r}, but must be true or false")
+        if not callable(self.selection):
+            check_name(self.selection, SELECTIONS)
+
+    @property
+    def global_budget(self) -> float:
+        """Corrupted share of all labels, k·b."""
+        return self.write_access * self.local_budget
+
+    def members(self, n: int) -> int:
+        """|K| = floor(k·n), the number of examples the attacker may write to."""
+        return _floor(self.write_access * n)
+
+    def flips(self, n: int) -> int:
+        """p = floor(b·|K|), the number of labels it may flip in one round over ``n`` examples."""
+        return _floor(self.local_budget * self.members(n))
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no attacker at all."""
+        return self.write_access == 0
+
+
+CLEAN = Threat()
+
+
+def _floor(value: float) -> int:
+    # 0.29 * 100 is 28.999999999999996 in binary: a share that is meant to be exact must not lose a flip
+    return math.floor(value + 1e-9)

@@ -1,0 +1,78 @@
+"""``train``: many threats, many seeds, one call."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from turncoat import errors, models
+from turncoat.data.dataset import Dataset
+from turncoat.metrics import chance
+from turncoat.threat import CLEAN, Threat
+from turncoat.training.recipe import Recipe
+from turncoat.training.results import Results, Run, Setting
+from turncoat.training.stability import step_stability
+from turncoat.training.stack import Material, StackRun, material, stack_run, tiles
+
+Progress = Callable[[int, int], None]  # replica-steps done, replica-steps in all
+
+
+def train(
+    dataset: Dataset,
+    model: str = "logistic",
+    threats: Sequence[Threat] = (),
+    seeds: Iterable[int] = range(6),
+    recipe: Recipe = Recipe(),  # noqa: B008 - frozen
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Results:
+    """Train every threat under every seed, the clean run always among them.
+
+    All threats of a seed share initialisation, batches and the random order from which write access is cut,
+    so that they can be compared seed by seed.
+
+    Raises:
+        TurncoatError: for an unknown model, no seeds, or a device that is not there.
+    """
+    chosen = tuple(dict.fromkeys(errors.whole(seed, "a seed") for seed in seeds))
+    if not chosen:
+        raise errors.TurncoatError("no seeds given: name at least one, such as seeds=[0]")
+    data = material(models.build(model, dataset), dataset, device)
+    wanted = (CLEAN, *dict.fromkeys(t for t in threats if not t.is_clean))
+    stacks = [
+        stack_run(data, recipe, seed, tile) for seed in chosen for tile in tiles(wanted, data.model.tile)
+    ]
+    total = sum(stack.steps() for stack in stacks)
+    done = 0
+    runs: list[Run] = []
+    for stack in stacks:
+        for steps in stack.advance():
+            done += steps
+            if progress is not None:
+                progress(done, total)
+        runs += finished(stack)
+    order = {threat: i for i, threat in enumerate(wanted)}
+    runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
+    return Results(describe(data, dataset, recipe), tuple(runs))
+
+
+def describe(data: Material, dataset: Dataset, recipe: Recipe) -> Setting:
+    """The setting that all runs on this data share."""
+    return Setting(
+        dataset=dataset.name,
+        scale=dataset.scale,
+        model=data.model.name,
+        recipe=recipe,
+        chance=chance(data.y_test),
+        step_stability=step_stability(data.model, recipe, data.x, data.y),
+    )
+
+
+def finished(stack: StackRun) -> list[Run]:
+    """One run per replica of a stack that is over; curves end where the replica stopped."""
+    curves = stack.curves()
+    runs = []
+    for column, threat in enumerate(stack.task.threats):
+        own = curves[:, column]
+        lasted = int(np.isfinite(own[:, 0]).sum())
+        runs.append(Run(threat, stack.task.seed, own[:lasted].copy()))
+    return runs

@@ -1,0 +1,176 @@
+"""The loop in which attack and training alternate, for a whole stack of replicas at once."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from turncoat.attack.direction import Params
+from turncoat.attack.round import Report
+from turncoat.models.stack import Pullback, take
+from turncoat.randomness import generator
+from turncoat.training.evaluate import evaluate, mean_loss
+from turncoat.training.losses import residual
+from turncoat.training.rounds import Rows, access_order, decide, groups
+from turncoat.training.task import CURVES, RunState, Task, label_dtype
+
+FLIPS = CURVES.index("flips")
+
+
+def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None) -> Iterator[int]:
+    """Train to the end, yielding after every step how many replicas took it.
+
+    At every yield ``state`` holds all that is needed to go on; ``watch`` is called once before each epoch.
+    """
+    n, size = len(task.x), task.recipe.batch_size
+    by_step = task.schedule == "step"
+    while state.epoch < task.recipe.epochs and len(state.alive):
+        order = torch.randperm(n, generator=generator(task.seed, "batches", state.epoch)).to(task.x.device)
+        if state.row == 0:
+            if watch is not None:
+                watch()
+            begin_epoch(task, state, by_step)
+        for start in range(state.row, n, size):
+            rows = order[start : start + size]
+            (attacked_step if by_step else plain_step)(task, state, rows)
+            state.row = min(start + size, n)
+            yield len(state.alive)
+        finish_epoch(task, state)
+
+
+def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
+    """With schedules "epoch" and "once": the attacker's turn. Labels are clean before it."""
+    n, replicas = len(task.y), len(state.alive)
+    state.labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, replicas)
+    alive = state.alive.cpu().numpy()
+    state.curves[state.epoch][alive, FLIPS:] = (0, 0, 0, 1) if by_step else (0, np.nan, np.nan, 1)
+    if state.eyes is not None:
+        state.inside = torch.zeros(n, replicas, dtype=torch.bool, device=task.y.device)
+    for threat, columns in groups(task, state):
+        order = access_order(task, state.epoch, n, threat.placement)
+        sizes = _sizes(task, state, columns, n)
+        if state.inside is not None:
+            rank = torch.empty_like(order)
+            rank[order] = torch.arange(n, device=order.device)
+            state.inside[:, columns] = rank.unsqueeze(1) < sizes
+        if by_step or int(sizes.max()) == 0:
+            continue
+        outcome = decide(task, state, threat, columns, Rows(task.x, task.y, order, sizes), (state.epoch,))
+        state.labels[outcome.members.unsqueeze(1), columns] = outcome.labels.to(state.labels.dtype)
+        _record(state, outcome.columns, outcome.report, share=None)
+
+
+def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
+    """One optimizer step of every replica on the same examples, each with its own labels."""
+    assert state.labels is not None
+    x = task.x.index_select(0, rows)
+    logits, pull = task.model.forward(state.params, x)
+    rest = residual(logits, state.labels.index_select(0, rows))
+    _update(task, state, pull, rest, len(rows))
+    _surrogate_step(task, state, rows, x)
+
+
+def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
+    """One step with the attacker's turn inside it: its rows are a share of this batch alone."""
+    x, y = task.x.index_select(0, rows), task.y.index_select(0, rows)
+    labels = y.unsqueeze(1).repeat(1, len(state.alive))
+    share = len(rows) / len(task.x)
+    for threat, columns in groups(task, state):
+        order, sizes = _cut(task, state, threat.placement, columns, rows)
+        if int(sizes.max()) == 0:
+            continue
+        batch = Rows(x, y, order, sizes)
+        outcome = decide(task, state, threat, columns, batch, (state.epoch, state.row))
+        labels[outcome.members.unsqueeze(1), columns] = outcome.labels
+        _record(state, outcome.columns, outcome.report, share)
+    logits, pull = task.model.forward(state.params, x)
+    _update(task, state, pull, residual(logits, labels), len(rows))
+    _surrogate_step(task, state, rows, x)
+
+
+def finish_epoch(task: Task, state: RunState) -> None:
+    """Evaluate, write the epoch's row, and drop the replicas that stop early."""
+    accuracy, f1, loss = evaluate(task.model, state.params, task.x_test, task.y_test)
+    alive = state.alive.cpu().numpy()
+    state.curves[state.epoch][alive, :3] = torch.stack([accuracy, f1, loss], 1).cpu().numpy()
+    state.epoch += 1
+    state.row = 0
+    state.labels = state.inside = None
+    if task.recipe.patience:
+        _stop_early(task, state)
+
+
+def keep(task: Task, state: RunState, columns: Int[Tensor, " r"]) -> None:
+    """Shrink the stack to these replicas; the others keep what is written of them and cost nothing more."""
+    axis = task.model.replica_axis
+    state.params = take(state.params, columns, axis)
+    state.slots = {name: take(slot, columns, axis) for name, slot in state.slots.items()}
+    if state.eyes is not None and state.eyes_slots is not None:
+        state.eyes = take(state.eyes, columns, axis)
+        state.eyes_slots = {name: take(slot, columns, axis) for name, slot in state.eyes_slots.items()}
+    state.alive, state.best, state.waited = (v[columns] for v in (state.alive, state.best, state.waited))
+
+
+def _stop_early(task: Task, state: RunState) -> None:
+    loss = mean_loss(task.model, state.params, task.x_held, task.y_held)
+    better = loss < state.best
+    state.best = torch.where(better, loss, state.best)
+    state.waited = torch.where(better, 0, state.waited + 1)
+    going = (state.waited < task.recipe.patience).nonzero().squeeze(1)
+    if len(going) < len(state.alive):
+        keep(task, state, going)
+
+
+def _update(task: Task, state: RunState, pull: Pullback, rest: Tensor, size: int) -> None:
+    state.step += 1
+
+    def add(into: Params, weight: float) -> None:
+        pull(rest, into, weight / size)
+
+    task.optimizer.update(state.params, state.slots, state.step, add)
+
+
+def _surrogate_step(task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tensor) -> None:
+    """The attacker's own model takes the same step on its own part of the batch, with honest labels."""
+    if state.eyes is None or state.eyes_slots is None or state.inside is None:
+        return
+    logits, pull = task.model.forward(state.eyes, x)
+    own = state.inside.index_select(0, rows)
+    labels = task.y.index_select(0, rows).unsqueeze(1).expand(-1, len(state.alive))
+    weight = own / own.sum(0).clamp(min=1)
+    rest = residual(logits, labels) * weight.unsqueeze(1)
+    task.optimizer.update(state.eyes, state.eyes_slots, state.step, lambda into, w: pull(rest, into, w))
+
+
+def _sizes(task: Task, state: RunState, columns: Int[Tensor, " g"], n: int) -> Int[Tensor, " g"]:
+    sizes = [task.threats[int(state.alive[c])].members(n) for c in columns]
+    return torch.tensor(sizes, device=columns.device)
+
+
+def _cut(
+    task: Task, state: RunState, placement: str, columns: Int[Tensor, " g"], rows: Int[Tensor, " b"]
+) -> tuple[Int[Tensor, " b"], Int[Tensor, " g"]]:
+    """The batch's rows in the order from which write access is cut, and how many of them each replica owns."""
+    if placement == "resampled":  # a batch is drawn at random, so its first rows are a random share of it
+        return torch.arange(len(rows), device=rows.device), _sizes(task, state, columns, len(rows))
+    n = len(task.y)
+    order = access_order(task, 0, n, placement)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(n, device=order.device)
+    ranks = rank[rows]
+    owned = (ranks.unsqueeze(1) < _sizes(task, state, columns, n)).sum(0)
+    return ranks.argsort(), owned
+
+
+def _record(state: RunState, columns: Int[Tensor, " g"], seen: Report, share: float | None) -> None:
+    """Write a round into the epoch's row; with ``share``, as one of many rounds whose mean is wanted."""
+    values = torch.stack([seen.flips, seen.objective_before, seen.objective_after, seen.cosine], 1)
+    cells = (state.alive[columns].cpu().numpy(), slice(FLIPS, None))
+    new = values.double().cpu().numpy()
+    if share is not None:
+        new[:, 1:3] *= share
+        new[:, 3] = (new[:, 3] - 1) * share  # the row starts at 1: a batch without flips leaves it there
+        new += state.curves[state.epoch][cells]
+    state.curves[state.epoch][cells] = new

@@ -1,0 +1,29 @@
+"""Cross-entropy over stacked logits: its residual (the gradient at the logits) and its value."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def residual(logits: Float[Tensor, "n c r"], labels: Int[Tensor, "n r"]) -> Float[Tensor, "n c r"]:
+    """∂ℓ_i/∂z = softmax(z) - onehot(y) of every example and replica."""
+    result = logits.softmax(1)
+    minus = result.new_full((1, 1, 1), -1.0).expand(len(labels), 1, labels.shape[1])
+    return result.scatter_add_(1, labels.long().unsqueeze(1), minus)
+
+
+def swap(
+    old: Int[Tensor, "n r"], new: Int[Tensor, "n r"], classes: int, dtype: torch.dtype
+) -> Float[Tensor, "n c r"]:
+    """What relabelling adds to the residual: onehot(old) - onehot(new)."""
+    n, replicas = old.shape
+    result = torch.zeros(n, classes, replicas, dtype=dtype, device=old.device)
+    one = result.new_ones(1, 1, 1).expand(n, 1, replicas)
+    result.scatter_add_(1, old.long().unsqueeze(1), one)
+    return result.scatter_add_(1, new.long().unsqueeze(1), -one)
+
+
+def cross_entropy(logits: Float[Tensor, "n c r"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n r"]:
+    """-log softmax(z)_y of every example and replica."""
+    index = labels.view(-1, 1, 1).expand(-1, 1, logits.shape[2])
+    return logits.logsumexp(1) - logits.gather(1, index).squeeze(1)

@@ -1,0 +1,52 @@
+"""How the server trains: the papers' settings are the defaults."""
+
+import dataclasses
+
+from turncoat import errors
+from turncoat.fields import described
+
+OPTIMIZERS = ("sgd", "adam")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Mini-batch training from scratch with cross-entropy.
+
+    Raises:
+        TurncoatError: for a number out of range or options that would do nothing.
+    """
+
+    epochs: int = described(200, "passes over the data")
+    batch_size: int = described(64, "examples in a mini-batch")
+    learning_rate: float = described(0.001, "step size of the optimizer")
+    optimizer: str = described("sgd", "how the server steps", OPTIMIZERS)
+    momentum: float = described(0.0, "momentum of sgd, 0 to below 1")
+    weight_decay: float = described(0.0, "L2 penalty added to the gradient")
+    patience: int = described(0, "stop a model after so many epochs without a better held-out loss; 0: never")
+    held_out: float = described(0.1, "share of the training data held out when patience is set")
+
+    def __post_init__(self) -> None:
+        errors.whole(self.epochs, "epochs", 1)
+        errors.whole(self.batch_size, "batch_size", 1)
+        errors.whole(self.patience, "patience", 0)
+        errors.choose(self.optimizer, OPTIMIZERS, "optimizer")
+        for name, number in (
+            ("learning_rate", errors.positive(self.learning_rate, "learning_rate")),
+            ("momentum", errors.share(self.momentum, "momentum")),
+            ("weight_decay", errors.real(self.weight_decay, "weight_decay")),
+            ("held_out", errors.share(self.held_out, "held_out")),
+        ):
+            object.__setattr__(self, name, number)
+        if self.weight_decay < 0:
+            raise errors.TurncoatError(f"weight_decay is {self.weight_decay}, but must be 0 or more")
+        if self.momentum == 1:
+            raise errors.TurncoatError("momentum is 1, but must be below 1, such as 0.9")
+        if self.momentum and self.optimizer != "sgd":
+            raise errors.TurncoatError(
+                f"momentum is {self.momentum}, but optimizer {self.optimizer!r} has none of its own:"
+                " leave momentum out, or set optimizer to 'sgd'"
+            )
+        if self.patience and not 0 < self.held_out < 1:
+            raise errors.TurncoatError(
+                "patience needs held-out data: set held_out between 0 and 1, such as 0.1"
+            )

@@ -1,0 +1,148 @@
+"""The attacker's turn: every group of like-minded replicas decides on its rows, and the flips are written."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from turncoat.attack.direction import Params, targeted, untargeted
+from turncoat.attack.round import (
+    Quota,
+    Report,
+    choose_flips,
+    gradient_change,
+    mean_gradient,
+    report,
+)
+from turncoat.attack.selection import resolve
+from turncoat.models.stack import take
+from turncoat.randomness import generator
+from turncoat.threat import Threat
+from turncoat.training.optimizers import Slots
+from turncoat.training.task import RunState, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows a round is about: all examples, or one batch; ``order`` is what write access is cut from."""
+
+    x: Tensor
+    y: Int[Tensor, " n"]
+    order: Int[Tensor, " n"]
+    sizes: Int[Tensor, " r"]  # |K| per replica
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a group of replicas did: their flips on the first rows of the order, and the gradients around it."""
+
+    columns: Int[Tensor, " g"]
+    members: Int[Tensor, " m"]
+    labels: Int[Tensor, "m g"]
+    honest: Params
+    change: Params
+    report: Report
+
+
+def access_order(task: Task, epoch: int, n: int, placement: str) -> Int[Tensor, " n"]:
+    """The random order of all examples from whose start every replica of the seed cuts its write access."""
+    turn = epoch if placement == "resampled" else 0
+    return torch.randperm(n, generator=generator(task.seed, "access", turn)).to(task.x.device)
+
+
+def groups(task: Task, state: RunState) -> Iterator[tuple[Threat, Int[Tensor, " g"]]]:
+    """Replicas that decide alike, by falling write access; clean replicas belong to no group."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for column, replica in enumerate(state.alive.tolist()):
+        threat = task.threats[replica]
+        if not threat.is_clean:
+            alike.setdefault(_kind(threat), []).append(column)
+    for columns in alike.values():
+        columns.sort(key=lambda c: -task.threats[int(state.alive[c])].write_access)
+        first = task.threats[int(state.alive[columns[0]])]
+        yield first, torch.tensor(columns, device=state.alive.device)
+
+
+def decide(
+    task: Task,
+    state: RunState,
+    threat: Threat,
+    columns: Int[Tensor, " g"],
+    rows: Rows,
+    turn: tuple[int, ...],
+) -> Outcome:
+    """One group's round: direction, scores, flips, and what they did to the gradient."""
+    model, axis = task.model, task.model.replica_axis
+    server = take(state.params, columns, axis)
+    members = rows.order[: int(rows.sizes.max())]
+    honest_labels = rows.y.unsqueeze(1).expand(-1, len(columns))
+    honest = mean_gradient(model, server, rows.x, honest_labels)
+    toward = _direction(task, threat, server, honest)
+    flips = [task.threats[int(state.alive[c])] for c in columns]
+    quotas = [
+        Quota(j, 0, int(size), min(_flips(t, int(size)), int(size)))
+        for j, (t, size) in enumerate(zip(flips, rows.sizes, strict=True))
+    ]
+    if task.kept is not None:
+        kept = task.kept[:, state.alive[columns]]
+        new = kept[members].to(rows.y.dtype)
+    else:
+        eyes, aim = _attackers_view(task, state, threat, columns, rows, members, server, toward)
+        new = choose_flips(
+            resolve(threat.selection),
+            model,
+            eyes,
+            aim,
+            rows.x,
+            members,
+            rows.y[members],
+            quotas,
+            rows.sizes,
+            generator(task.seed, "selection", *turn),
+        )
+    old = honest_labels[members]
+    change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
+    spent = (new != old).sum(0)
+    return Outcome(columns, members, new, honest, change, report(honest, change, toward, spent, axis))
+
+
+def _direction(task: Task, threat: Threat, params: Params, honest: Params) -> Params:
+    if threat.goal == "untargeted":
+        return untargeted(honest)
+    assert task.target is not None
+    return targeted(params, task.target)
+
+
+def _attackers_view(
+    task: Task,
+    state: RunState,
+    threat: Threat,
+    columns: Int[Tensor, " g"],
+    rows: Rows,
+    members: Int[Tensor, " m"],
+    server: Params,
+    toward: Params,
+) -> tuple[Params, Params]:
+    """The parameters the attacker looks at and its direction, as far as its knowledge goes."""
+    eyes, aim = server, toward
+    if threat.knowledge != "omniscient":
+        if threat.knowledge == "surrogate":
+            assert state.eyes is not None
+            eyes = take(state.eyes, columns, task.model.replica_axis)
+        labels = rows.y[members].unsqueeze(1).expand(-1, len(columns))
+        own = mean_gradient(task.model, eyes, rows.x[members], labels, rows.sizes)
+        aim = _direction(task, threat, eyes, own)
+    if threat.aware:
+        slots: Slots = {k: take(v, columns, task.model.replica_axis) for k, v in state.slots.items()}
+        aim = task.optimizer.precondition(aim, slots, state.step + 1)
+    return eyes, aim
+
+
+def _kind(threat: Threat) -> tuple[object, ...]:
+    return (threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware)
+
+
+def _flips(threat: Threat, size: int) -> int:
+    return int(threat.local_budget * size + 1e-9)

@@ -1,0 +1,143 @@
+"""A stack's whole run: target, surrogate and main training one after the other, resumable at every step."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from turncoat.data.dataset import Dataset
+from turncoat.models.stack import Model
+from turncoat.randomness import generator
+from turncoat.threat import Threat
+from turncoat.training import checkpoint, optimizers, preludes
+from turncoat.training.checkpoint import Arrays
+from turncoat.training.loop import advance
+from turncoat.training.recipe import Recipe
+from turncoat.training.task import RunState, Task, start
+
+
+@dataclasses.dataclass
+class StackRun:
+    """The runs of one stack, in the order in which they happen; later ones are None until their turn."""
+
+    task: Task
+    target: RunState | None = None
+    surrogate: RunState | None = None
+    sums: preludes.Sums = dataclasses.field(default_factory=dict)
+    main: RunState | None = None
+
+    def advance(self) -> Iterator[int]:
+        """Train to the end, yielding after each step how many replicas took it."""
+        task = self.task
+        if preludes.needs_target(task.threats):
+            self.target = self.target or preludes.start_honest(task)
+            yield from preludes.train_target(task, self.target)
+            task = dataclasses.replace(task, target=self.target.params)
+        if task.schedule == "once":
+            self.surrogate = self.surrogate or preludes.start_honest(task)
+            yield from preludes.sum_scores(task, self.surrogate, self.sums)
+            task = dataclasses.replace(task, kept=preludes.keep_labels(task, self.sums))
+        self.main = self.main or start(task)
+        yield from advance(task, self.main)
+
+    def steps(self) -> int:
+        """How many replica-steps the whole run takes at most; early stopping may leave some out."""
+        batches = -(-len(self.task.x) // self.task.recipe.batch_size)
+        extra = preludes.needs_target(self.task.threats) + (self.task.schedule == "once")
+        return self.task.recipe.epochs * batches * (len(self.task.threats) + extra)
+
+    def curves(self) -> np.ndarray:
+        """(epochs, replicas, curves) once the run is over; NaN after a replica stopped early."""
+        assert self.main is not None
+        return self.main.curves
+
+    def to_arrays(self) -> Arrays:
+        """Everything needed to go on, as named arrays."""
+        arrays = {f"sums:{name}": value.cpu().numpy() for name, value in self.sums.items()}
+        for name in ("target", "surrogate", "main"):
+            state = getattr(self, name)
+            if state is not None:
+                arrays |= {f"{name}:{key}": value for key, value in checkpoint.to_arrays(state).items()}
+        return arrays
+
+    def restore(self, arrays: Arrays) -> None:
+        """Go on from what ``to_arrays`` gave."""
+        device = self.task.x.device
+        for name in ("target", "surrogate", "main"):
+            own = {key.removeprefix(f"{name}:"): v for key, v in arrays.items() if key.startswith(f"{name}:")}
+            if own:
+                state = start(self.task) if name == "main" else preludes.start_honest(self.task)
+                checkpoint.from_arrays(state, own)
+                setattr(self, name, state)
+        self.sums = {
+            key.removeprefix("sums:"): torch.from_numpy(value.copy()).to(device)
+            for key, value in arrays.items()
+            if key.startswith("sums:")
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """A data set as a model eats it, on the device: shared by all stacks of a run."""
+
+    model: Model
+    x: torch.Tensor
+    y: torch.Tensor
+    x_test: torch.Tensor
+    y_test: torch.Tensor
+
+
+def material(model: Model, data: Dataset, device: str) -> Material:
+    """Prepare the features once for all stacks.
+
+    Raises:
+        TurncoatError: if there is no such device here.
+    """
+    moved = data.to(device)
+    return Material(model, model.prepare(moved.x), moved.y, model.prepare(moved.x_test), moved.y_test)
+
+
+def stack_run(data: Material, recipe: Recipe, seed: int, threats: tuple[Threat, ...]) -> StackRun:
+    """A run of these threats, one replica each, from one seed."""
+    x, y = data.x, data.y
+    held = 0
+    if recipe.patience:
+        order = torch.randperm(len(y), generator=generator(seed, "held out")).to(y.device)
+        held = max(1, int(recipe.held_out * len(y)))
+        x, y = x[order], y[order]
+    task = Task(
+        model=data.model,
+        recipe=recipe,
+        optimizer=optimizers.build(recipe),
+        seed=seed,
+        threats=threats,
+        x=x[held:],
+        y=y[held:],
+        x_test=data.x_test,
+        y_test=data.y_test,
+        x_held=x[:held],
+        y_held=y[:held],
+    )
+    return StackRun(task)
+
+
+def tiles(threats: tuple[Threat, ...], size: int) -> list[tuple[Threat, ...]]:
+    """Stacks of at most ``size`` replicas whose attackers decide at the same time; clean runs come first.
+
+    Within a stack write access falls, so that the replicas that own an example are a prefix of it.
+    """
+    clean = [t for t in threats if t.is_clean]
+    kinds: dict[tuple[str, bool], list[Threat]] = {}
+    for threat in threats:
+        if not threat.is_clean:
+            kinds.setdefault((threat.schedule, threat.knowledge == "surrogate"), []).append(threat)
+    parts = []
+    for alike in kinds.values():
+        alike.sort(key=lambda t: (str(t.selection), t.goal, -t.write_access, -t.local_budget))
+        alike = clean + alike
+        clean = []
+        count = -(-len(alike) // size)
+        even = -(-len(alike) // count)
+        parts += [tuple(alike[i : i + even]) for i in range(0, len(alike), even)]
+    return parts or [tuple(clean)]
