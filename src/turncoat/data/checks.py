@@ -1,5 +1,6 @@
 """What features and labels must be, checked once where data come in."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,6 +84,25 @@ def labels(y: Any, what: str) -> np.ndarray:
             ".astype(int)"
         )
     return array.astype(np.int64)
+
+
+def require_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classes: int) -> None:
+    """Check types, shapes and values of one part of a data set.
+
+    Raises:
+        TurncoatError: if they do not fit each other or a value is not allowed.
+    """
+    if x.dtype != torch.float32 or y.dtype != torch.int64:
+        raise TurncoatError(f"{what}: types are {x.dtype} and {y.dtype}, but must be float32 and int64")
+    if x.ndim != 2 or y.ndim != 1 or len(x) != len(y) or x.shape[1] != math.prod(shape):
+        raise TurncoatError(
+            f"{what}: features are {tuple(x.shape)}, labels {tuple(y.shape)}, but with examples of shape "
+            f"{shape} they must be (n, {math.prod(shape)}) and (n,)"
+        )
+    if x.numel() == 0:
+        raise TurncoatError(f"{what} is empty (shape {tuple(x.shape)})")
+    require_finite(x, what)
+    require_labels(y, classes, what)
 
 
 def count_classes(y: np.ndarray, what: str) -> int:

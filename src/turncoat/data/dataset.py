@@ -1,10 +1,9 @@
 """A data set: flattened features, labels, and what is needed to read them."""
 
 import hashlib
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +39,7 @@ class Dataset:
     def __post_init__(self) -> None:
         whole(self.classes, f"{self.name}: classes", 2)
         for what, x, y in (("training", self.x, self.y), ("test", self.x_test, self.y_test)):
-            _check_part(f"{self.name}, {what} part", x, y, self.shape, self.classes)
+            checks.require_part(f"{self.name}, {what} part", x, y, self.shape, self.classes)
         if bool((self.y == self.y[0]).all()):
             raise TurncoatError(
                 f"{self.name}: all {self.n} training labels are {int(self.y[0])}, but at least 2 classes "
@@ -76,7 +75,7 @@ class Dataset:
             digest.update(part.contiguous().numpy(force=True).data.cast("B"))
         return digest.hexdigest()[:16]
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> "Dataset":
         """Return the same data on ``device``.
 
         Raises:
@@ -187,17 +186,3 @@ def _coded(
     if classes is not None and classes != len(names):
         raise TurncoatError(f"{name}: classes is {classes}, but there are {len(names)} different labels")
     return Source(x, y, x_test, y_test, len(names), shape, class_names=names)
-
-
-def _check_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classes: int) -> None:
-    if x.dtype != torch.float32 or y.dtype != torch.int64:
-        raise TurncoatError(f"{what}: types are {x.dtype} and {y.dtype}, but must be float32 and int64")
-    if x.ndim != 2 or y.ndim != 1 or len(x) != len(y) or x.shape[1] != math.prod(shape):
-        raise TurncoatError(
-            f"{what}: features are {tuple(x.shape)}, labels {tuple(y.shape)}, but with examples of shape "
-            f"{shape} they must be (n, {math.prod(shape)}) and (n,)"
-        )
-    if x.numel() == 0:
-        raise TurncoatError(f"{what} is empty (shape {tuple(x.shape)})")
-    checks.require_finite(x, what)
-    checks.require_labels(y, classes, what)

@@ -4,13 +4,13 @@ import errno
 import hashlib
 import logging
 import os
-import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import pooch
 from rich.console import Console
@@ -100,7 +100,7 @@ def _place(
     if not download.members:
         ((_, name),) = names.items()
         with packed.open("rb") as file:
-            _write(file, folder / name, packed.parent, collection.files[name])
+            _write(_chunks(file), folder / name, packed.parent, collection.files[name])
         return
     try:
         with tarfile.open(packed, "r:gz") as archive:
@@ -110,18 +110,23 @@ def _place(
                 name = left.pop(member.name, "") if member.isfile() else ""
                 stream = archive.extractfile(member) if name else None
                 if stream is not None:
-                    _write(stream, folder / name, packed.parent, collection.files[name])
-    except (tarfile.TarError, EOFError) as error:
+                    _write(_chunks(stream), folder / name, packed.parent, collection.files[name])
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise TurncoatError(f"{download.urls[0]}: not a sound tar archive ({error})") from error
     if left:
         raise TurncoatError(f"{download.urls[0]}: the archive lacks {', '.join(left)}")
 
 
-def _write(stream: IO[bytes], target: Path, scratch: Path, md5: str) -> None:
-    """Copy to a temporary file beside the target, check it, then rename it into place."""
+def _chunks(stream: Any) -> Iterator[bytes]:
+    """Yield what a binary stream holds, a megabyte at a time."""
+    return iter(lambda: stream.read(CHUNK), b"")
+
+
+def _write(chunks: Iterator[bytes], target: Path, scratch: Path, md5: str) -> None:
+    """Write to a temporary file beside the target, check it, then rename it into place."""
     part = scratch / f"{target.name}.part"
     with part.open("wb") as file:
-        shutil.copyfileobj(stream, file, CHUNK)
+        file.writelines(chunks)
         file.flush()
         os.fsync(file.fileno())
     found = md5_of(part)

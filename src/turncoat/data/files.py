@@ -51,10 +51,11 @@ def from_npz(path: Path, test_share: float, seed: int, scale: str) -> Dataset:
                 raise TurncoatError(
                     f"{path}: not a NumPy .npz archive; write it with numpy.savez(path, x=x, y=y)"
                 )
-        with np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
-                choose(name, ARRAYS, f"array in {path}")
-            arrays = {name: archive[name] for name in archive.files}
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                for name in archive.files:
+                    choose(name, ARRAYS, f"array in {path}")
+                arrays = {name: archive[name] for name in archive.files}
     except TurncoatError:
         raise
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
