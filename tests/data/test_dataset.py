@@ -195,6 +195,7 @@ def _with(value, row, column):
         ({"y": np.zeros((40, 1), int)}, "must be one axis"),
         ({"y": np.zeros(40, int)}, "1 class in 40 labels"),
         ({"y": np.r_[np.zeros(39, int), 1]}, "class '1' has 1 example"),
+        ({"classes": 1}, "classes is 1"),
         ({"test_share": 0.05}, "leaves too few"),
         ({"test_share": 0.0}, "test_share is 0.0"),
         ({"test_share": 1.5}, "test_share is 1.5"),

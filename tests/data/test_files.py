@@ -197,6 +197,7 @@ def test_wrong_paths_are_named(tmp_path):
     fails(tmp_path / "none.csv", "there is no such file", label="kind")
     fails("none.npz", "none.npz", "there is no such file")
     fails("data.txt", "ends in '.txt'", ".npz, .csv or .parquet")
+    fails("", "data set is ''", "digits")
     fails(tmp_path, "ends in ''")
     (tmp_path / "folder.csv").mkdir()
     fails(tmp_path / "folder.csv", "is a folder")

@@ -139,6 +139,8 @@ def _provide(name: str, collection: Collection, fetch: bool) -> None:
 
 def _own_path(name: str | Path) -> Path:
     """Take what is not a known name for a path, unless it looks like a mistyped name."""
+    if not isinstance(name, str | Path) or not str(name).strip():
+        raise TurncoatError(f"data set is {name!r}; give one of {', '.join(DATASETS)}, or the path of a file")
     path = Path(name).expanduser()
     if isinstance(name, str) and not path.suffix and "/" not in name and not path.exists():
         choose(name, DATASETS, "data set")

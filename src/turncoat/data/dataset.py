@@ -126,6 +126,8 @@ def from_arrays(
             small to be split.
     """
     choose(scale, SCALES, "scale")
+    if classes is not None:
+        whole(classes, f"{name}: classes", 2)
     if (x_test is None) != (y_test is None):
         absent, given = ("x_test", "y_test") if x_test is None else ("y_test", "x_test")
         raise TurncoatError(f"{name}: {given} came without {absent}; give both or neither")
