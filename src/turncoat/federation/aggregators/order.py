@@ -1,0 +1,107 @@
+"""Order statistics along the worker axis, the hot part of every coordinate-wise rule.
+
+Three ways, all equal: a comparator network for few workers (any device, differentiable), NumPy's vectorised
+sort over cache-sized blocks for many workers on the CPU, and ``torch.sort`` for the rest. NaN ranks highest.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from turncoat.federation.aggregators.network import select
+
+NETWORK_WORKERS = 24
+"""Up to here the network's w·log²w passes beat a sort, measured on the CPU."""
+BLOCK = 2048
+"""Coordinates sorted at a time: BLOCK × 100 workers of float32 stay in a core's cache."""
+ROW = 1 << 17
+"""Values per network row: long enough to hide a call's cost, short enough to bound the memory."""
+THREADED = 1 << 20
+"""Values from which starting threads costs less than it saves."""
+
+Reduce = Callable[[Any], Any]
+"""From (..., ranks), a tensor or an array sorted along the last axis, to (...)."""
+
+
+def middle(count: int) -> range:
+    """Ranks of the median: the middle one, or both where count is even."""
+    return range((count - 1) // 2, count // 2 + 1)
+
+
+def mean_of_ranks(messages: Float[Tensor, "r w p"], ranks: range) -> Float[Tensor, "r p"]:
+    """Average the values that have these ranks in their coordinate."""
+    return reduce_sorted(messages, ranks, lambda values: values.mean(-1))
+
+
+def mean_of_nearest(messages: Float[Tensor, "r w p"], keep: int) -> Float[Tensor, "r p"]:
+    """Average, per coordinate, the ``keep`` values nearest to the median; of two as near, the lower one."""
+    count = messages.shape[1]
+    centre = middle(count)
+
+    def nearest(values: Any) -> Any:
+        # The nearest are a window of the sorted values. Of ranks j, j + keep, j + 2 keep, ... exactly one is in
+        # it, the nearest of them, so a few comparisons replace a second sort by distance.
+        where = np.where if isinstance(values, np.ndarray) else torch.where
+        median = values[..., centre.start : centre.stop].mean(-1)[..., None]
+        window = values[..., :keep] + 0
+        for start in range(keep, count, keep):
+            later = values[..., start : start + keep]
+            lower = window[..., : later.shape[-1]]
+            window[..., : later.shape[-1]] = where(later - median < median - lower, later, lower)
+        return window.mean(-1)
+
+    return reduce_sorted(messages, range(count), nearest)
+
+
+def reduce_sorted(messages: Float[Tensor, "r w p"], ranks: range, reduce: Reduce) -> Float[Tensor, "r p"]:
+    """Apply ``reduce`` to the values of the wanted ranks, per replica and coordinate."""
+    if messages.shape[1] <= NETWORK_WORKERS:
+        return _by_network(messages, ranks, reduce)
+    plain = messages.device.type == "cpu" and messages.dtype in (torch.float32, torch.float64)
+    if plain and not messages.requires_grad:
+        return _by_numpy(messages, ranks, reduce)
+    ordered = messages.sort(1).values[:, ranks.start : ranks.stop]
+    result: Tensor = reduce(ordered.movedim(1, -1))
+    return result
+
+
+def _by_network(messages: Tensor, ranks: range, reduce: Reduce) -> Tensor:
+    _, _, p = messages.shape
+    group = max(1, ROW // p)
+    parts = [
+        torch.cat([reduce(select(block, ranks)) for block in replicas.split(ROW, -1)], -1)
+        for replicas in messages.split(group)
+    ]
+    result = torch.cat(parts)
+    if bool(result.isnan().any()) and bool(messages.isnan().any()):
+        return _by_network(messages.nan_to_num(torch.inf, torch.inf, -torch.inf), ranks, reduce)
+    return result
+
+
+def _by_numpy(messages: Tensor, ranks: range, reduce: Reduce) -> Tensor:
+    r, _, p = messages.shape
+    values = messages.numpy()
+    result = torch.empty(r, p, dtype=messages.dtype)
+    target = result.numpy()
+
+    def block(job: tuple[int, int]) -> None:
+        replica, start = job
+        part = np.ascontiguousarray(values[replica, :, start : start + BLOCK].T)
+        part.sort(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            target[replica, start : start + BLOCK] = reduce(part[:, ranks.start : ranks.stop])
+
+    jobs = [(replica, start) for replica in range(r) for start in range(0, p, BLOCK)]
+    threads = min(torch.get_num_threads(), len(jobs))
+    if threads == 1 or messages.numel() < THREADED:
+        for job in jobs:
+            block(job)
+        return result
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(block, jobs))
+    return result

@@ -1,0 +1,84 @@
+"""Who holds which examples: equal at random, by Dirichlet shares of each class, or in slices of sorted labels."""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from turncoat.errors import TurncoatError, choose
+
+KINDS = ("iid", "dirichlet", "shards")
+
+
+def parse(partition: str) -> tuple[str, float]:
+    """The kind and its number: ("iid", 0), ("dirichlet", α) or ("shards", M).
+
+    Raises:
+        TurncoatError: for an unknown kind or a number that is missing or out of range.
+    """
+    kind, _, number = str(partition).partition(":")
+    choose(kind, KINDS, "partition")
+    if kind == "iid":
+        if number:
+            raise TurncoatError(f"partition {partition!r}: iid takes no number, type 'iid'")
+        return kind, 0.0
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf") or (kind == "shards" and value != int(value)):
+        example = "dirichlet:0.1" if kind == "dirichlet" else "shards:2"
+        raise TurncoatError(
+            f"partition {partition!r} needs a number above 0 after the colon, such as {example!r}"
+        )
+    return kind, value
+
+
+def deal(
+    labels: Int[Tensor, " n"], workers: int, partition: str, generator: torch.Generator
+) -> list[Int[Tensor, " m"]]:
+    """The examples of each worker; together all of them, none twice.
+
+    iid: equal parts of a random order. dirichlet:α: each class is cut by shares drawn from Dirichlet(α, …, α)
+    (Hsu et al. 2019). shards:M: the examples sorted by label are cut into w·M slices, each worker draws M
+    (McMahan et al. 2017).
+
+    Raises:
+        TurncoatError: if there are fewer examples than workers, or a worker would hold nothing.
+    """
+    kind, value = parse(partition)
+    n = len(labels)
+    if n < workers:
+        raise TurncoatError(f"{workers} workers for {n} examples: give at most {n} workers")
+    order = torch.randperm(n, generator=generator)
+    if kind == "iid":
+        return list(order.tensor_split(workers))
+    held = labels.cpu()[order]
+    if kind == "shards":
+        pieces = order[held.argsort(stable=True)].tensor_split(workers * int(value))
+        drawn = torch.randperm(len(pieces), generator=generator).view(workers, -1).tolist()
+        parts = [torch.cat([pieces[i] for i in own]) for own in drawn]
+    else:
+        parts = _dirichlet(order, held, workers, value, generator)
+    empty = [i for i, part in enumerate(parts) if len(part) == 0]
+    if empty:
+        raise TurncoatError(
+            f"partition {partition!r} leaves worker {empty[0]} without examples: use fewer workers or"
+            f" {'a larger number after the colon' if kind == 'dirichlet' else 'fewer shards'}"
+        )
+    return parts
+
+
+def _dirichlet(
+    order: Tensor, held: Tensor, workers: int, alpha: float, generator: torch.Generator
+) -> list[Int[Tensor, " m"]]:
+    parts: list[list[Tensor]] = [[] for _ in range(workers)]
+    for label in held.unique():
+        members = order[held == label]
+        concentration = torch.full((workers,), alpha, dtype=torch.float64)
+        # a Dirichlet draw is a normalised gamma draw, and this is the gamma sampler that takes a generator
+        gamma = torch._standard_gamma(concentration, generator=generator)
+        shares = gamma / gamma.sum().clamp(min=1e-300)
+        cuts = (shares.cumsum(0)[:-1] * len(members)).round().long()
+        for worker, piece in enumerate(members.tensor_split(cuts)):
+            parts[worker].append(piece)
+    return [torch.cat(part) for part in parts]

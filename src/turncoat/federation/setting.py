@@ -1,0 +1,67 @@
+"""Who computes and who aggregates: workers, their data, the hostile ones among them, and the server's rule."""
+
+import dataclasses
+
+from turncoat import errors
+from turncoat.fields import described
+
+
+@dataclasses.dataclass(frozen=True)
+class Federation:
+    """Workers that send messages each round and a server that aggregates them; 0 workers: all data pooled.
+
+    Raises:
+        TurncoatError: for numbers that do not fit together, a partition or an aggregator that does not exist.
+    """
+
+    workers: int = described(0, "workers that hold the data; 0: one server trains on all of it")
+    hostile: int = described(0, "how many of the workers are hostile")
+    partition: str = described("iid", "how data are dealt out: iid, dirichlet:ALPHA or shards:M")
+    local_steps: int = described(
+        1, "steps a worker takes before it reports; 1: gradients (FedSGD), more: differences (FedAvg)"
+    )
+    aggregator: str = described("mean", "the server's rule, or a chain such as nnm+trimmed_mean")
+    tolerated: int = described(-1, "f, the number of hostile workers the rule is set for; -1: all of them")
+    worker_momentum: float = described(0.0, "momentum that workers apply to what they send, 0 to below 1")
+
+    def __post_init__(self) -> None:
+        from turncoat.federation.aggregators import aggregator
+        from turncoat.federation.partition import parse
+
+        errors.whole(self.workers, "workers", 0)
+        errors.whole(self.hostile, "hostile", 0)
+        errors.whole(self.local_steps, "local_steps", 1)
+        errors.whole(self.tolerated, "tolerated", -1)
+        momentum = errors.share(self.worker_momentum, "worker_momentum")
+        object.__setattr__(self, "worker_momentum", momentum)
+        if momentum == 1:
+            raise errors.TurncoatError("worker_momentum is 1, but must be below 1, such as 0.9")
+        parse(self.partition)
+        aggregator(self.aggregator)
+        if self.workers == 0:
+            self._check_pooled()
+        elif self.hostile > self.workers:
+            raise errors.TurncoatError(
+                f"hostile is {self.hostile}, but there are only {self.workers} workers: give at most that many"
+            )
+
+    def _check_pooled(self) -> None:
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) != field.default:
+                raise errors.TurncoatError(
+                    f"{field.name} = {getattr(self, field.name)!r} needs workers: give workers too, such as"
+                    " workers = 10"
+                )
+
+    @property
+    def f(self) -> int:
+        """How many hostile workers the rule is set for."""
+        return self.hostile if self.tolerated < 0 else self.tolerated
+
+    @property
+    def write_access(self) -> float:
+        """k = h / w."""
+        return self.hostile / self.workers if self.workers else 0.0
+
+
+POOLED = Federation()

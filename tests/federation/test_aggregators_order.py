@@ -1,0 +1,69 @@
+"""Order statistics: three ways, one answer."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from turncoat.federation.aggregators import order
+from turncoat.federation.aggregators.network import select, selection_network, sorting_network
+
+
+@pytest.mark.parametrize("size", range(1, 11))
+def test_network_sorts_all_zeros_and_ones(size):
+    """The 0-1 principle: a network that sorts every 0-1 sequence sorts everything (Knuth, vol. 3, 5.3.4)."""
+    cases = torch.tensor(list(itertools.product([0.0, 1.0], repeat=size))).T[None]
+    assert torch.equal(select(cases, range(size)), cases.sort(1).values.movedim(1, -1))
+
+
+def test_selection_needs_fewer_comparators():
+    assert len(selection_network(20, range(9, 11))) < len(sorting_network(20))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    w=st.integers(1, 40), r=st.integers(1, 3), p=st.integers(1, 50), seed=st.integers(0, 99), data=st.data()
+)
+def test_ranks_equal_a_full_sort(w, r, p, seed, data):
+    messages = torch.randn(r, w, p, generator=torch.Generator().manual_seed(seed))
+    cut = data.draw(st.integers(0, (w - 1) // 2))
+    ranks = range(cut, w - cut)
+    expected = messages.sort(1).values[:, cut : w - cut].mean(1)
+    torch.testing.assert_close(order.mean_of_ranks(messages, ranks), expected)
+
+
+@pytest.mark.parametrize("spoil", [None, torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("w", [7, 20, 31])
+def test_the_three_ways_agree(monkeypatch, w, spoil):
+    messages = torch.randn(3, w, 300, generator=torch.Generator().manual_seed(w), dtype=torch.float64)
+    if spoil is not None:
+        messages[:, :2, ::3] = spoil
+    monkeypatch.setattr(order, "BLOCK", 64)
+    monkeypatch.setattr(order, "THREADED", 1)
+    monkeypatch.setattr(order, "ROW", 128)
+    answers = []
+    for limit, ready in ((100, messages), (0, messages), (0, messages.clone().requires_grad_())):
+        monkeypatch.setattr(order, "NETWORK_WORKERS", limit)
+        ranks = range(2, w - 2)
+        answers.append((order.mean_of_ranks(ready, ranks), order.mean_of_nearest(ready, w - 2)))
+    for mean, nearest in answers:
+        assert mean.isfinite().all()
+        torch.testing.assert_close(mean, answers[0][0])
+        torch.testing.assert_close(nearest, answers[0][1])
+
+
+@pytest.mark.parametrize("w", [9, 40])
+def test_gradients_pass_through(w):
+    messages = torch.randn(1, w, 5, dtype=torch.float64, requires_grad=True)
+    order.mean_of_ranks(messages, range(2, w - 2)).sum().backward()
+    assert torch.allclose(messages.grad.sum(1), torch.ones(1, 5, dtype=torch.float64))
+
+
+def test_strided_messages_are_read_as_they_are():
+    messages = torch.randn(40, 30, generator=torch.Generator().manual_seed(0)).T.unsqueeze(0)
+    ranks = order.middle(30)
+    torch.testing.assert_close(
+        order.mean_of_ranks(messages, ranks), order.mean_of_ranks(messages.contiguous(), ranks)
+    )
