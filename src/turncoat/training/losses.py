@@ -1,11 +1,11 @@
 """Cross-entropy over stacked logits: its residual (the gradient at the logits) and its value."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 
-def residual(logits: Float[Tensor, "n c r"], labels: Int[Tensor, "n r"]) -> Float[Tensor, "n c r"]:
+def residual(logits: Float[Tensor, "n c r"], labels: Integer[Tensor, "n r"]) -> Float[Tensor, "n c r"]:
     """∂ℓ_i/∂z = softmax(z) - onehot(y) of every example and replica."""
     result = logits.softmax(1)
     minus = result.new_full((1, 1, 1), -1.0).expand(len(labels), 1, labels.shape[1])
@@ -13,7 +13,7 @@ def residual(logits: Float[Tensor, "n c r"], labels: Int[Tensor, "n r"]) -> Floa
 
 
 def swap(
-    old: Int[Tensor, "n r"], new: Int[Tensor, "n r"], classes: int, dtype: torch.dtype
+    old: Integer[Tensor, "n r"], new: Integer[Tensor, "n r"], classes: int, dtype: torch.dtype
 ) -> Float[Tensor, "n c r"]:
     """What relabelling adds to the residual: onehot(old) - onehot(new)."""
     n, replicas = old.shape
