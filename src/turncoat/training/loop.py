@@ -49,7 +49,9 @@ def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
     if state.eyes is not None:
         state.inside = torch.zeros(n, replicas, dtype=torch.bool, device=task.y.device)
     for threat, columns in groups(task, state):
-        order = access_order(task, state.epoch, n, threat.placement)
+        # flips chosen once stay where they were put
+        placement = threat.placement if task.kept is None else "fixed"
+        order = access_order(task, state.epoch, n, placement)
         sizes = _sizes(task, state, columns, n)
         if state.inside is not None:
             rank = torch.empty_like(order)
@@ -59,7 +61,7 @@ def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
             continue
         outcome = decide(task, state, threat, columns, Rows(task.x, task.y, order, sizes), (state.epoch,))
         state.labels[outcome.members.unsqueeze(1), columns] = outcome.labels.to(state.labels.dtype)
-        _record(state, outcome.columns, outcome.report, share=None)
+        state.note(outcome.columns, outcome.report)
 
 
 def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
@@ -84,7 +86,7 @@ def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
         batch = Rows(x, y, order, sizes)
         outcome = decide(task, state, threat, columns, batch, (state.epoch, state.row))
         labels[outcome.members.unsqueeze(1), columns] = outcome.labels
-        _record(state, outcome.columns, outcome.report, share)
+        state.note(outcome.columns, outcome.report, share)
     logits, pull = task.model.forward(state.params, x)
     _update(task, state, pull, residual(logits, labels), len(rows))
     _surrogate_step(task, state, rows, x)
@@ -119,7 +121,9 @@ def _stop_early(task: Task, state: RunState) -> None:
     state.best = torch.where(better, loss, state.best)
     state.waited = torch.where(better, 0, state.waited + 1)
     going = (state.waited < task.recipe.patience).nonzero().squeeze(1)
-    if len(going) < len(state.alive):
+    if len(going) == 0:
+        state.alive = going  # the last parameters stay: an attacker's target is read from them
+    elif len(going) < len(state.alive):
         keep(task, state, going)
 
 
@@ -162,15 +166,3 @@ def _cut(
     ranks = rank[rows]
     owned = (ranks.unsqueeze(1) < _sizes(task, state, columns, n)).sum(0)
     return ranks.argsort(), owned
-
-
-def _record(state: RunState, columns: Int[Tensor, " g"], seen: Report, share: float | None) -> None:
-    """Write a round into the epoch's row; with ``share``, as one of many rounds whose mean is wanted."""
-    values = torch.stack([seen.flips, seen.objective_before, seen.objective_after, seen.cosine], 1)
-    cells = (state.alive[columns].cpu().numpy(), slice(FLIPS, None))
-    new = values.double().cpu().numpy()
-    if share is not None:
-        new[:, 1:3] *= share
-        new[:, 3] = (new[:, 3] - 1) * share  # the row starts at 1: a batch without flips leaves it there
-        new += state.curves[state.epoch][cells]
-    state.curves[state.epoch][cells] = new
