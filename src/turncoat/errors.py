@@ -69,3 +69,14 @@ def whole(value: object, what: str, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise TurncoatError(f"{what} is {value!r}, but must be a whole number, {least} or more")
     return value
+
+
+def text(value: object, what: str) -> str:
+    """Return ``value`` as a name that is not empty.
+
+    Raises:
+        TurncoatError: if it is not text or empty.
+    """
+    if not isinstance(value, str) or not value:
+        raise TurncoatError(f"{what} is {value!r}, but must be a name in quotes")
+    return value

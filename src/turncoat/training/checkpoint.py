@@ -34,7 +34,8 @@ def from_arrays(state: RunState, arrays: Arrays) -> None:
     device = state.alive.device
 
     def tensor(name: str) -> Tensor:
-        return torch.from_numpy(arrays[name].copy()).to(device)
+        # in memory of torch's own: NumPy aligns less, and products may round by alignment
+        return torch.tensor(arrays[name], device=device)
 
     state.curves = arrays["curves"].copy()
     for name, value in zip(_COUNTS, arrays["counts"].tolist(), strict=True):

@@ -71,7 +71,7 @@ class StackRun:
                 checkpoint.from_arrays(state, own)
                 setattr(self, name, state)
         self.sums = {
-            key.removeprefix("sums:"): torch.from_numpy(value.copy()).to(device)
+            key.removeprefix("sums:"): torch.tensor(value, device=device)
             for key, value in arrays.items()
             if key.startswith("sums:")
         }

@@ -1,0 +1,1 @@
+"""Sweeps: experiment file → cells → stacks → runner → store → frames."""

@@ -1,0 +1,143 @@
+"""A cell: one run of one model under one threat with one seed, resolved in full, and its key."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from turncoat.attack.selection import Selection, resolve
+from turncoat.fields import descriptions
+from turncoat.sweep.setup import Setup
+from turncoat.threat import CLEAN, Threat
+from turncoat.training.recipe import Recipe
+
+Config = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Everything that decides a run; ``fingerprint`` is that of a data file of one's own, else empty."""
+
+    setup: Setup
+    recipe: Recipe
+    threat: Threat
+    seed: int
+    fingerprint: str = ""
+
+
+PARTS: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Cell) if dataclasses.is_dataclass(f.type)}
+"""The dataclasses of described fields that a cell is made of; their fields are the keys of experiment files."""
+
+KEYS: dict[str, str] = {name: part for part, cls in PARTS.items() for name in descriptions(cls)}
+"""Every key of an experiment that can be swept, and the part it belongs to."""
+
+COLUMNS: tuple[str, ...] = (*KEYS, "fingerprint", "seed")
+"""The columns of a cell's config, in the order in which tables are sorted."""
+
+
+def config(cell: Cell) -> Config:
+    """The cell as flat columns; a file of one's own goes by its name without the folder."""
+    flat = {name: getattr(getattr(cell, part), name) for name, part in KEYS.items()}
+    if cell.fingerprint:
+        flat["dataset"] = Path(cell.setup.dataset).name
+    return flat | {"fingerprint": cell.fingerprint, "seed": cell.seed}
+
+
+def from_config(flat: Config) -> Cell:
+    """The cell whose ``config`` this is."""
+    parts = {part: cls(**{name: flat[name] for name in descriptions(cls)}) for part, cls in PARTS.items()}
+    return Cell(**parts, seed=flat["seed"], fingerprint=flat["fingerprint"])
+
+
+def canonical(flat: Config) -> str:
+    """One spelling per config: sorted keys, shortest floats."""
+    return json.dumps(flat, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def key(cell: Cell) -> str:
+    """SHA-256 of the whole config: cells of different experiment files that are alike are one cell."""
+    return hashlib.sha256(canonical(config(cell)).encode()).hexdigest()
+
+
+def clean_twin(cell: Cell) -> Cell:
+    """The run of the same setting and seed without an attacker."""
+    return dataclasses.replace(cell, threat=CLEAN)
+
+
+def random_twin(cell: Cell) -> Cell:
+    """The run of the same setting and seed whose attacker flips at random, with the same budget."""
+    return normalised(dataclasses.replace(cell, threat=dataclasses.replace(cell.threat, selection="random")))
+
+
+@dataclasses.dataclass(frozen=True)
+class Idle:
+    """Fields that do nothing in a cell where ``when`` holds, and why."""
+
+    fields: tuple[str, ...]
+    when: Callable[[Cell], bool]
+    because: str
+
+
+def _blind(cell: Cell) -> bool:
+    rule = resolve(cell.threat.selection)
+    return isinstance(rule, Selection) and rule.needs == "nothing"
+
+
+IDLE = (
+    Idle(
+        tuple(descriptions(Threat)),
+        lambda cell: cell.threat.is_clean,
+        "write_access is 0, so there is no attacker; set write_access above 0",
+    ),
+    Idle(
+        ("goal", "knowledge", "aware"),
+        _blind,
+        "selection {selection!r} looks at nothing; set selection to 'optimal'",
+    ),
+    Idle(
+        ("placement", "knowledge", "aware"),
+        lambda cell: cell.threat.schedule == "once",
+        "with schedule 'once' the flips are chosen before training; set schedule to 'epoch'",
+    ),
+    Idle(
+        ("aware",),
+        lambda cell: cell.recipe.optimizer == "sgd",
+        "optimizer 'sgd' steps along the gradient itself; set optimizer to 'adam'",
+    ),
+    Idle(
+        ("held_out",),
+        lambda cell: not cell.recipe.patience,
+        "patience is 0, so nothing is held out; set patience above 0",
+    ),
+)
+
+
+def normalised(cell: Cell) -> Cell:
+    """The cell with every field that does nothing at its default, so that equal runs have equal keys."""
+    for idle in IDLE:
+        if idle.when(cell):
+            cell = with_defaults(cell, idle.fields)
+    return cell
+
+
+def why_idle(cell: Cell, field: str) -> str:
+    """Why a field does nothing in this cell; empty if it does something."""
+    reasons = [i.because.format(**config(cell)) for i in IDLE if field in i.fields and i.when(cell)]
+    return reasons[0] if reasons else ""
+
+
+def default(field: str) -> Any:
+    """The default value of a key."""
+    return descriptions(PARTS[KEYS[field]])[field][0].default
+
+
+def with_defaults(cell: Cell, fields: tuple[str, ...]) -> Cell:
+    """The cell with these fields at their defaults."""
+    parts = {}
+    for part in PARTS:
+        own = {name: default(name) for name in fields if KEYS[name] == part}
+        if own:
+            parts[part] = dataclasses.replace(getattr(cell, part), **own)
+    return dataclasses.replace(cell, **parts)

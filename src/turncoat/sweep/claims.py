@@ -1,0 +1,116 @@
+"""Who trains which stack: leases with a heartbeat, and checkpoints from which a stack goes on."""
+
+import dataclasses
+import os
+import secrets
+import socket
+import sqlite3
+import time
+from pathlib import Path
+
+from turncoat.sweep.frames import Record
+from turncoat.sweep.packing import Arrays, pack, unpack
+from turncoat.sweep.store import Store, add
+
+TIMEOUT = 300.0  # seconds without a heartbeat after which a lease is anybody's
+
+
+@dataclasses.dataclass(frozen=True)
+class Owner:
+    """One running sweep."""
+
+    host: str
+    pid: int
+    nonce: str
+
+
+def owner() -> Owner:
+    """This process, told apart from an earlier one with the same number."""
+    return Owner(socket.gethostname(), os.getpid(), secrets.token_hex(8))
+
+
+def take(store: Store, stack: str, who: Owner) -> bool:
+    """Take a stack to train; False while another sweep that is alive has it."""
+    with store.transaction() as connection:
+        held = _holder(connection, stack)
+        if held is not None and held[0] != who and not _is_dead(*held, who):
+            return False
+        connection.execute(
+            "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",
+            (stack, who.host, who.pid, who.nonce, time.time()),
+        )
+        return True
+
+
+def release(store: Store, stack: str, who: Owner) -> None:
+    """Give a stack back, if it is still ours."""
+    with store.transaction() as connection:
+        _forget(connection, stack, who)
+
+
+def checkpoint(store: Store, stack: str) -> tuple[Arrays, int] | None:
+    """The state a stack was last saved in and the steps it had taken, if it ever was."""
+    row = store.connection.execute(
+        "SELECT state, steps FROM checkpoints WHERE stack = ?", (stack,)
+    ).fetchone()
+    return None if row is None else (unpack(row[0]), row[1])
+
+
+def save(store: Store, stack: str, who: Owner, state: Arrays, steps: int) -> bool:
+    """Write a checkpoint and a heartbeat; False, and nothing written, if another sweep has taken over."""
+    data = pack(state)
+    with store.transaction() as connection:
+        held = _holder(connection, stack)
+        if held is None or held[0] != who:
+            return False
+        connection.execute("UPDATE leases SET heartbeat = ? WHERE stack = ?", (time.time(), stack))
+        connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?)", (stack, data, steps))
+        return True
+
+
+def finish(
+    store: Store,
+    stack: str,
+    who: Owner,
+    rows: list[tuple[str, Record]],
+    environment: dict[str, str | int],
+) -> None:
+    """Write a stack's rows and drop its checkpoint and lease, all at once."""
+    with store.transaction() as connection:
+        add(connection, rows, environment)
+        connection.execute("DELETE FROM checkpoints WHERE stack = ?", (stack,))
+        _forget(connection, stack, who)
+
+
+def _holder(connection: sqlite3.Connection, stack: str) -> tuple[Owner, float] | None:
+    row = connection.execute(
+        "SELECT host, pid, nonce, heartbeat FROM leases WHERE stack = ?", (stack,)
+    ).fetchone()
+    return None if row is None else (Owner(*row[:3]), row[3])
+
+
+def _forget(connection: sqlite3.Connection, stack: str, who: Owner) -> None:
+    connection.execute("DELETE FROM leases WHERE stack = ? AND nonce = ?", (stack, who.nonce))
+
+
+def _is_dead(holder: Owner, heartbeat: float, who: Owner) -> bool:
+    if time.time() - heartbeat > TIMEOUT:
+        return True
+    return holder.host == who.host and not is_running(holder.pid)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process of this machine runs; where that can't be known, True."""
+    if os.name != "posix":
+        return True  # there, signal 0 is no question but an order
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    try:  # one that was killed but not yet waited for still answers
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+    except OSError:
+        return True
+    return state.split()[:1] != ["Z"]

@@ -1,0 +1,80 @@
+"""Cells of a store as tables: curves in long form, and statistics over seeds."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from turncoat.sweep.cells import COLUMNS, PARTS, Cell, Config, from_config
+from turncoat.training.results import Results, Run, Setting
+from turncoat.training.task import CURVES
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Record:
+    """One cell: its config, its curves (epochs, CURVES), and two figures of its setting."""
+
+    config: Config
+    curves: np.ndarray
+    chance: float
+    step_stability: float | None  # None where the criterion does not apply
+
+
+def curves(records: list[Record]) -> pd.DataFrame:
+    """One row per cell and epoch, in the order of the config's columns."""
+    records = sorted(records, key=_order)
+    table = pd.DataFrame([record.config for record in records], columns=list(COLUMNS))
+    lengths = [len(record.curves) for record in records]
+    table["chance"] = [record.chance for record in records]
+    table["step_stability"] = pd.Series([record.step_stability for record in records], dtype=float)
+    long = table.loc[np.repeat(np.arange(len(records)), lengths)].reset_index(drop=True)
+    values = np.concatenate([r.curves for r in records]) if records else np.empty((0, len(CURVES)))
+    epochs = [np.arange(1, length + 1) for length in lengths]
+    long["epoch"] = np.concatenate(epochs) if epochs else np.empty(0, dtype=np.int64)
+    for column, name in enumerate(CURVES):
+        long[name] = values[:, column]
+    return long
+
+
+def summary(records: list[Record]) -> pd.DataFrame:
+    """One row per setting and threat, with the columns of ``Results.summary`` after those of the config."""
+    tables = []
+    for _, group in itertools.groupby(sorted(records, key=_order), key=_setting):
+        alike = list(group)
+        cells = [from_config(record.config) for record in alike]
+        table = _results(alike, cells).summary()
+        for name in reversed(COLUMNS):
+            if name != "seed" and name not in table.columns:
+                table.insert(0, name, [alike[0].config[name]] * len(table))
+        table["chance"] = alike[0].chance
+        table["step_stability"] = np.nan if (s := alike[0].step_stability) is None else s
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _results(records: list[Record], cells: list[Cell]) -> Results:
+    first = records[0]
+    setup = cells[0].setup
+    stability = float("nan") if first.step_stability is None else first.step_stability
+    setting = Setting(setup.dataset, setup.scale, setup.model, cells[0].recipe, first.chance, stability)
+    runs = (Run(cell.threat, cell.seed, record.curves) for cell, record in zip(cells, records, strict=True))
+    return Results(setting, tuple(runs))
+
+
+def _order(record: Record) -> tuple[tuple[str, float, str], ...]:
+    """Settings before threats before seeds; numbers by size, names by letter, whatever was absent first."""
+    return tuple(_rank(record.config[name]) for name in COLUMNS)
+
+
+def _setting(record: Record) -> tuple[object, ...]:
+    cell = from_config(record.config)
+    return (*(getattr(cell, part) for part in PARTS if part != "threat"), cell.fingerprint)
+
+
+def _rank(value: object) -> tuple[str, float, str]:
+    if value is None:
+        return "", 0.0, ""
+    if isinstance(value, int | float):
+        return "number", float(value), ""
+    return "text", 0.0, str(value)

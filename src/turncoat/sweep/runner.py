@@ -1,0 +1,210 @@
+"""Run an experiment to its end: whatever its cells lack in the store is trained, and nothing else."""
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from turncoat import models
+from turncoat.data import load
+from turncoat.errors import TurncoatError, real
+from turncoat.metrics import chance
+from turncoat.sweep import claims
+from turncoat.sweep.cells import Cell, config, key
+from turncoat.sweep.environment import environment
+from turncoat.sweep.experiment import Experiment, cells
+from turncoat.sweep.frames import Record
+from turncoat.sweep.setup import Setup
+from turncoat.sweep.stacks import Stack, by_seed, stacks
+from turncoat.sweep.store import Store, open_store, refuse_folder
+from turncoat.training.engine import finished
+from turncoat.training.recipe import Recipe
+from turncoat.training.stability import step_stability
+from turncoat.training.stack import Material, StackRun, material, stack_run
+
+CHECKPOINT = 30.0  # seconds between checkpoints: no more than that is lost when a sweep is killed
+INTERVAL = "TURNCOAT_CHECKPOINT_SECONDS"  # sets another number
+POLL = 0.5  # seconds between two looks at what another sweep has left
+
+Progress = Callable[[int, int], None]  # replica-steps done, replica-steps in all
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """An experiment that is complete: its cells, and how many of them were trained just now."""
+
+    cells: list[Cell]
+    trained: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A stack and how many replica-steps it takes."""
+
+    stack: Stack
+    steps: int
+
+
+def sweep(experiment: Experiment, path: str | Path, progress: Progress | None = None) -> Outcome:
+    """Train the cells that the store at ``path`` lacks; go on where an earlier sweep was cut off.
+
+    Several sweeps may share a store: each trains what no other has taken.
+
+    Raises:
+        TurncoatError: for an experiment that can't be run, before the store is touched, or a store that
+            can't be written.
+    """
+    file = Path(path)
+    refuse_folder(file)
+    interval = checkpoint_interval()
+    wanted = cells(experiment)
+    known: set[str] = set()
+    if file.exists() and file.stat().st_size:
+        with open_store(file) as store:
+            known = store.keys()
+    plan = list(planned(wanted, known, experiment.device))
+    if not plan:
+        return Outcome(wanted, 0)
+    with open_store(file, create=True) as store:
+        trained = _Sweep(store, experiment.device, interval, progress or _silent).run(plan)
+    return Outcome(wanted, trained)
+
+
+def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planned]:
+    """The stacks that are still to be trained, those of one data set and model after one another."""
+    order = {setup: i for i, setup in enumerate(dict.fromkeys(cell.setup for cell in wanted))}
+    for alike in sorted(by_seed(wanted), key=lambda group: order[group[0].setup]):
+        if all(key(cell) in known for cell in alike):
+            continue
+        tile = prepared(alike[0].setup, alike[0].fingerprint, device).model.tile
+        for stack in stacks(alike, tile, known):
+            yield Planned(stack, start(stack, device).steps())
+
+
+@lru_cache(maxsize=1)
+def prepared(setup: Setup, fingerprint: str, device: str) -> Material:
+    """The data and model of a setup on a device; kept until another is asked for, or the file has changed.
+
+    Raises:
+        TurncoatError: if the data or the model can't be had.
+    """
+    data = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
+    return material(models.build(setup.model, data), data, device)
+
+
+@lru_cache(maxsize=256)
+def stability(setup: Setup, fingerprint: str, recipe: Recipe, device: str) -> float:
+    """η·λ_max/2 of the clean problem."""
+    data = prepared(setup, fingerprint, device)
+    return step_stability(data.model, recipe, data.x, data.y)
+
+
+def start(stack: Stack, device: str) -> StackRun:
+    """The stack's run before its first step."""
+    first = stack.cells[0]
+    data = prepared(first.setup, first.fingerprint, device)
+    return stack_run(data, first.recipe, first.seed, tuple(cell.threat for cell in stack.cells))
+
+
+def checkpoint_interval() -> float:
+    """Seconds between checkpoints.
+
+    Raises:
+        TurncoatError: if the environment asks for something that is no number.
+    """
+    named = os.environ.get(INTERVAL)
+    if named is None:
+        return CHECKPOINT
+    try:
+        return max(0.0, real(float(named), INTERVAL))
+    except ValueError as error:
+        raise TurncoatError(
+            f"{INTERVAL} is {named!r}, but must be a number of seconds, such as 30"
+        ) from error
+
+
+def _silent(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclasses.dataclass
+class _Sweep:
+    """One process's part in a sweep."""
+
+    store: Store
+    device: str
+    interval: float
+    progress: Progress
+    done: int = 0
+    total: int = 0
+    trained: int = 0
+    who: claims.Owner = dataclasses.field(default_factory=claims.owner)
+
+    def run(self, plan: list[Planned]) -> int:
+        """Train every stack of the plan or see another sweep train it; return the number of cells trained here."""
+        self.total = sum(item.steps for item in plan)
+        while plan:
+            busy = [item for item in plan if not self.settle(item)]
+            if len(busy) == len(plan):
+                time.sleep(POLL)
+            plan = busy
+        return self.trained
+
+    def settle(self, item: Planned) -> bool:
+        """Train a stack unless it is there; False if another sweep is at it."""
+        begun = self.done
+        name = item.stack.key
+        if not claims.take(self.store, name, self.who):
+            return False
+        try:
+            known = self.store.keys()
+            if not all(key(cell) in known for cell in item.stack.cells) and not self.train(item):
+                self.done = begun
+                return False
+        finally:
+            claims.release(self.store, name, self.who)
+        self.done = begun + item.steps
+        self.progress(self.done, self.total)
+        return True
+
+    def train(self, item: Planned) -> bool:
+        """Train a stack from its last checkpoint to its end; False if another sweep took it over meanwhile."""
+        name = item.stack.key
+        run = start(item.stack, self.device)
+        saved = claims.checkpoint(self.store, name)
+        taken = 0
+        if saved is not None:
+            arrays, taken = saved
+            run.restore(arrays)
+        begun = self.done
+        last = time.monotonic()
+        for steps in run.advance():
+            taken += steps
+            self.done = begun + taken
+            self.progress(self.done, self.total)
+            if time.monotonic() - last >= self.interval:
+                if not claims.save(self.store, name, self.who, run.to_arrays(), taken):
+                    return False
+                last = time.monotonic()
+        claims.finish(self.store, name, self.who, self.rows(item.stack, run), environment(self.device))
+        self.trained += len(item.stack.cells)
+        return True
+
+    def rows(self, stack: Stack, run: StackRun) -> list[tuple[str, Record]]:
+        """What a finished stack adds to the store."""
+        first = stack.cells[0]
+        common = chance(prepared(first.setup, first.fingerprint, self.device).y_test)
+        step = stability(first.setup, first.fingerprint, first.recipe, self.device)
+        return [
+            (key(cell), Record(config(cell), np.ascontiguousarray(done.curves), common, _known(step)))
+            for cell, done in zip(stack.cells, finished(run), strict=True)
+        ]
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,30 @@
+"""What is attacked: the data, as they are read, and the model that learns from them."""
+
+import dataclasses
+
+from turncoat import errors
+from turncoat.fields import described
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A data set and a model, by name.
+
+    Raises:
+        TurncoatError: for a value of the wrong kind; whether the names are known is found out when they are used.
+    """
+
+    dataset: str = described("digits", "data set by name, or a .npz, .csv or .parquet file of your own")
+    scale: str = described(
+        "unit", "scale of the features; the papers' main setting is raw", ("raw", "unit", "standard")
+    )
+    label: str | None = described(None, "label column of a table of your own")
+    test_share: float = described(0.2, "share held out for testing from a file without a test part")
+    model: str = described("logistic", "what is trained")
+
+    def __post_init__(self) -> None:
+        for name in ("dataset", "scale", "model"):
+            errors.text(getattr(self, name), name)
+        if self.label is not None:
+            errors.text(self.label, "label")
+        object.__setattr__(self, "test_share", errors.share(self.test_share, "test_share"))
