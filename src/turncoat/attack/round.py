@@ -87,13 +87,18 @@ def choose_flips(
                 proposed[q.replica, rows], priority[q.replica, rows], labels[rows], q.flips
             )
     else:
+        draws: dict[int, torch.Generator] = {}
         for q in quotas:
+            if q.flips == 0:
+                continue
+            # every replica draws from the start, so that no replica's numbers depend on its neighbours
+            draw = draws.setdefault(q.replica, generator.clone_state())
             rows = slice(q.start, q.stop)
             one = torch.tensor([q.replica], device=labels.device)
             mine = take(params, one, model.replica_axis)
             toward = take(direction, one, model.replica_axis)
             scores = _scores("centred", model, mine, toward, x[members[rows]]).squeeze(2)
-            chosen = rule(scores, labels[rows].clone(), q.flips, generator)
+            chosen = rule(scores, labels[rows].clone(), q.flips, draw)
             allowed = torch.tensor(q.flips, device=labels.device)
             result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(
                 result.dtype

@@ -17,6 +17,8 @@ Proposal = tuple[Tensor, Tensor]  # labels (n, *r), priority (n, *r): the lowest
 Propose = Callable[[Tensor, Tensor, torch.Generator], Proposal]
 Rule = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
 
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -84,9 +86,10 @@ def propose_random(
 ) -> Proposal:
     """Random examples, each with a uniformly drawn other label; one draw serves all trailing axes."""
     n, classes = scores.shape[:2]
-    priority = torch.rand(n, generator=generator).to(scores.device)
-    shift = torch.randint(1, classes, (n,), generator=generator).to(scores.device)
-    return (labels + _column(shift, labels)) % classes, _column(priority, labels)
+    # both numbers of a row are drawn together: the first rows draw the same, however many come after them
+    draw = torch.rand(n, 2, generator=generator, dtype=torch.float64).to(scores.device)
+    shift = 1 + (draw[:, 1] * (classes - 1)).long()
+    return (labels + _column(shift, labels)) % classes, _column(draw[:, 0], labels)
 
 
 def propose_cyclic(
@@ -133,7 +136,7 @@ def check_spent(
         TurncoatError: if it is not one integer label per example, a label is no class, or more labels changed
             than the budget allows.
     """
-    if not isinstance(new, Tensor) or new.shape != old.shape or new.dtype.is_floating_point:
+    if not isinstance(new, Tensor) or new.shape != old.shape or new.dtype not in _INTEGERS:
         came = f"{tuple(new.shape)} {new.dtype}" if isinstance(new, Tensor) else type(new).__name__
         raise errors.TurncoatError(
             f"a selection returned {came}, but must return integer labels of shape {tuple(old.shape)}"
