@@ -45,7 +45,10 @@ def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
     n, replicas = len(task.y), len(state.alive)
     state.labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, replicas)
     alive = state.alive.cpu().numpy()
-    state.curves[state.epoch][alive, FLIPS:] = (0, 0, 0, 1) if by_step else (0, np.nan, np.nan, 1)
+    state.curves[state.epoch][alive, FLIPS:] = (0, np.nan, np.nan, 1)
+    if by_step:  # objectives are summed up over the epoch's rounds
+        attacked = [replica for replica in alive if not task.threats[replica].is_clean]
+        state.curves[state.epoch][attacked, FLIPS + 1 : FLIPS + 3] = 0
     if state.eyes is not None:
         state.inside = torch.zeros(n, replicas, dtype=torch.bool, device=task.y.device)
     for threat, columns in groups(task, state):
@@ -57,7 +60,7 @@ def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
             rank = torch.empty_like(order)
             rank[order] = torch.arange(n, device=order.device)
             state.inside[:, columns] = rank.unsqueeze(1) < sizes
-        if by_step or int(sizes.max()) == 0:
+        if by_step:
             continue
         outcome = decide(task, state, threat, columns, Rows(task.x, task.y, order, sizes), (state.epoch,))
         state.labels[outcome.members.unsqueeze(1), columns] = outcome.labels.to(state.labels.dtype)
@@ -81,8 +84,9 @@ def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
     share = len(rows) / len(task.x)
     for threat, columns in groups(task, state):
         order, sizes = _cut(task, state, threat.placement, columns, rows)
-        if int(sizes.max()) == 0:
-            continue
+        if state.inside is not None:  # the attacker's own model learns from this batch's share alone
+            first = torch.arange(len(rows), device=rows.device).unsqueeze(1) < sizes
+            state.inside[rows[order].unsqueeze(1), columns] = first
         batch = Rows(x, y, order, sizes)
         outcome = decide(task, state, threat, columns, batch, (state.epoch, state.row))
         labels[outcome.members.unsqueeze(1), columns] = outcome.labels

@@ -135,7 +135,9 @@ def _attackers_view(
         own = mean_gradient(task.model, eyes, rows.x[members], labels, rows.sizes)
         aim = _direction(task, threat, eyes, own)
     if threat.aware:
-        slots: Slots = {k: take(v, columns, task.model.replica_axis) for k, v in state.slots.items()}
+        known = state.eyes_slots if threat.knowledge == "surrogate" else state.slots
+        assert known is not None
+        slots: Slots = {k: take(v, columns, task.model.replica_axis) for k, v in known.items()}
         aim = task.optimizer.precondition(aim, slots, state.step + 1)
     return eyes, aim
 
