@@ -1,0 +1,52 @@
+"""The command line: the only place that prints and the only one that ends the process.
+
+Modules of commands import nothing heavy at their top, so that help comes at once.
+"""
+
+import errno
+import os
+import sqlite3
+import sys
+
+import click
+
+from turncoat.cli.group import turncoat
+from turncoat.errors import TurncoatError
+
+USER = 2  # exit status of every mistake a user can mend
+STOPPED = 130  # as shells count a process ended by Ctrl-C
+
+__all__ = ["main", "turncoat"]
+
+
+def main() -> None:
+    """Run the command line; every user's mistake is one line on the error stream."""
+    try:
+        status = turncoat.main(prog_name="turncoat", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(USER)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (TurncoatError, sqlite3.Error) as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        _fail(
+            "stopped; a sweep goes on from its last checkpoint when the same command is typed again", STOPPED
+        )
+    except MemoryError:
+        _fail("out of memory; take fewer or smaller cells at once, or a smaller batch_size")
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read our output has closed it: nobody is left to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}")
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int = USER) -> None:
+    print("turncoat:", " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)

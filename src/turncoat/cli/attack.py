@@ -1,0 +1,101 @@
+"""``turncoat attack``: one threat against its clean twin, with random flips of the same budget beside."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turncoat.cli import options
+from turncoat.cli.progress import bar
+from turncoat.errors import TurncoatError
+
+if TYPE_CHECKING:
+    from turncoat.sweep.cells import Cell
+
+EXAMPLES = """
+\b
+Examples:
+  turncoat attack --write-access 0.5 --budget 0.5 --learning-rate 0.2 --epochs 30
+  turncoat attack --dataset mnist --write-access 1 --budget 0.25 --epochs 60 --seeds 1 --json
+  turncoat attack --dataset mnist-01 --scale raw --write-access 0.25 --seeds 0,3,5
+  turncoat attack --dataset mine.csv --label species --write-access 0.3 --goal targeted
+
+\b
+The papers' main experiments use --scale raw, where their step is far beyond the stable one.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@options.settings
+@options.seeds
+@options.device
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@options.quiet
+def attack(as_json: bool, quiet: bool, **values: Any) -> None:
+    """Attack one model: clean training, the threat, and random flips of the same budget."""
+    from turncoat.cli import comparison
+    from turncoat.data import load
+    from turncoat.sweep import experiment
+    from turncoat.sweep.cells import random_twin
+    from turncoat.training.engine import train
+
+    asked = experiment.experiment({"selection": "optimal"} | options.given(values))
+    cell = next((c for c in experiment.cells(asked) if not c.threat.is_clean), None)
+    if cell is None:
+        raise TurncoatError("write_access is 0, so nothing is attacked; type for example --write-access 0.25")
+    setup = cell.setup
+    dataset = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
+    refuse_idle(cell, dataset.n)
+    random = random_twin(cell)
+    with bar("training", quiet or as_json) as report:
+        results = train(
+            dataset,
+            setup.model,
+            threats=(cell.threat, random.threat),
+            seeds=asked.seeds,
+            recipe=cell.recipe,
+            device=asked.device,
+            progress=report,
+        )
+    compared = comparison.Comparison(results, cell, random)
+    if as_json:
+        click.echo(comparison.as_json(compared, asked))
+    elif not quiet:
+        comparison.show(compared)
+
+
+def refuse_idle(cell: "Cell", n: int) -> None:
+    """Refuse a threat that can never flip a label.
+
+    Raises:
+        TurncoatError: says |K|, p and what to raise.
+    """
+    threat, recipe = cell.threat, cell.recipe
+    if recipe.patience:
+        n -= max(1, int(recipe.held_out * n))
+    rows, what = n, "examples"
+    if threat.schedule == "step":
+        rows, what = min(recipe.batch_size, n), "examples of a batch"
+    members = threat.members(rows)
+    if threat.schedule == "step" and threat.placement == "fixed":
+        members = min(rows, threat.members(n))  # its own examples may all come in one batch
+    if int(threat.local_budget * members + 1e-9):
+        return
+    share, budget = options.flag("write_access"), options.flag("local_budget")
+    if threat.local_budget == 0:
+        advice = f"set {budget} above 0"
+    else:
+        least = math.ceil(round(1 / threat.local_budget, 9))
+        advice = f"raise {share} to at least {_up(least / rows)}"
+        if members:
+            advice += f", or {budget} to at least {_up(1 / members)}"
+    raise TurncoatError(
+        f"this threat can never flip a label: of {rows} {what} it may write to |K| = {members} and flip p = 0; "
+        f"{advice}"
+    )
+
+
+def _up(value: float) -> str:
+    """Rounded up to three digits, so that what is typed suffices."""
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:g}"

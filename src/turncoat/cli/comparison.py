@@ -1,0 +1,96 @@
+"""What ``turncoat attack`` found: clean, attacked and random side by side, as a table or as JSON."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from rich.table import Table
+
+from turncoat.cli.show import console, interval, note, records, warning_lines
+from turncoat.sweep.cells import PARTS, Cell
+from turncoat.sweep.environment import environment
+from turncoat.sweep.experiment import Experiment
+from turncoat.threat import CLEAN
+from turncoat.training.results import Results
+
+STATISTICS = ("accuracy", "accuracy_last", "macro_f1", "macro_f1_last", "harm", "harm_last")
+FIGURES = ("mean", "std", "median", "low", "high")
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """The results of a threat, its clean twin and its random twin."""
+
+    results: Results
+    attacked: Cell
+    random: Cell
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The summary's rows by the part they play; an attack that is random itself plays both."""
+        summary = records(self.results.summary())
+        by_threat = {threat: row for (threat, _), row in zip(self.results.by_threat(), summary, strict=True)}
+        parts = {"clean": CLEAN, "attacked": self.attacked.threat, "random": self.random.threat}
+        return {part: by_threat[threat] for part, threat in parts.items()}
+
+
+def as_json(compared: Comparison, asked: Experiment) -> str:
+    """One object: ``clean``, ``attacked`` and ``random`` with nested statistics, and how they came about."""
+    rows = {part: _nested(row) for part, row in compared.rows().items()}
+    setting = compared.results.setting
+    stability = setting.step_stability
+    whole = {
+        **rows,
+        "harm": rows["attacked"]["harm"],
+        **{part: dataclasses.asdict(getattr(compared.attacked, part)) for part in PARTS},
+        "global_budget": compared.attacked.threat.global_budget,
+        "chance": setting.chance,
+        "step_stability": None if math.isnan(stability) else stability,
+        "warnings": list(setting.warnings),
+        "seeds": list(asked.seeds),
+        "versions": environment(asked.device),
+    }
+    return json.dumps(whole, indent=2)
+
+
+def show(compared: Comparison) -> None:
+    """Print the table."""
+    setting, cell = compared.results.setting, compared.attacked
+    threat = cell.threat
+    title = (
+        f"{setting.dataset} ({setting.scale}), {setting.model}, {cell.recipe.epochs} epochs: "
+        f"k = {threat.write_access:g}, b = {threat.local_budget:g}"
+    )
+    table = Table(title=title, title_justify="left")
+    for name in ("", "accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips"):
+        table.add_column(name, justify="left" if not name else "right")
+    for part, row in compared.rows().items():
+        label = {"clean": "clean", "attacked": f"{threat.selection}, {threat.goal}"}.get(part, part)
+        if part == "random" and cell == compared.random:
+            continue
+        table.add_row(
+            label,
+            interval(row, "accuracy"),
+            f"{row['accuracy.std']:.3f}",
+            f"{row['accuracy.median']:.3f}",
+            f"{row['macro_f1.mean']:.3f}",
+            "" if part == "clean" else interval(row, "harm"),
+            note(row) or f"{row['flips']:.0f}",
+        )
+    console().print(table)
+    seeds = compared.rows()["clean"]["seeds"]
+    console().print(
+        f"means over {seeds} seed{'s' * (seeds > 1)} and the last 10 % of the epochs; flips are per epoch; "
+        f"chance {setting.chance:.3f}"
+    )
+    for line in warning_lines(setting.warnings, setting.step_stability):
+        console().print(line)
+
+
+def _nested(row: dict[str, Any]) -> dict[str, Any]:
+    found = {
+        name: {figure: float(row[f"{name}.{figure}"]) for figure in FIGURES}
+        for name in STATISTICS
+        if f"{name}.mean" in row
+    }
+    return found | {"flips": float(row["flips"])}

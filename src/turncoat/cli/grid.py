@@ -1,0 +1,108 @@
+"""A sweep as small tables: write access down, local budget across, random flips of the same budget beside."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from turncoat.cli.show import console, note, records, warning_lines
+from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, random_twin
+
+MOST = 10  # values per axis, and tables, that are printed
+AXES = ("write_access", "local_budget")
+Key = tuple[object, ...]
+
+
+def show(cells: Iterable[Cell], summary: pd.DataFrame) -> None:
+    """Print one table per setting and kind of attack."""
+    first = _first_seeds(cells)
+    rows = {_key(row): row for row in _records(summary)}
+    blocks = _blocks(first)
+    varied = _varied([config(block[0]) for block in blocks.values()])
+    for block in list(blocks.values())[:MOST]:
+        _show_block(block, rows, varied)
+    if len(blocks) > MOST:
+        console().print(f"{MOST} of {len(blocks)} tables shown; turncoat results shows all cells")
+
+
+def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> None:
+    flat = config(block[0])
+    clean = rows[_key(config(clean_twin(block[0])))]
+    settings = ", ".join(f"{name} {flat[name]}" for name in varied) or f"{flat['selection']} flips"
+    table = Table(
+        title=f"{flat['dataset']} ({flat['scale']}), {flat['model']}: {settings} | random",
+        title_justify="left",
+    )
+    table.add_column("k \\ b", justify="right")
+    ks, bs = (sorted({getattr(cell.threat, axis) for cell in block}) for axis in AXES)
+    cells = {(cell.threat.write_access, cell.threat.local_budget): cell for cell in block}
+    for b in _thinned(bs):
+        table.add_column(f"{b:g}", justify="center")
+    for k in _thinned(ks):
+        shown = [_pair(cells[k, b], rows) if (k, b) in cells else "" for b in _thinned(bs)]
+        table.add_row(f"{k:g}", *shown)
+    out = console()
+    out.print(table)
+    out.print(
+        f"accuracy over {clean['seeds']} seeds, last 10 % of the epochs; clean {clean['accuracy.mean']:.3f}, "
+        f"chance {clean['chance']:.3f}"
+    )
+    if len(ks) > MOST or len(bs) > MOST:
+        out.print(f"{len(ks)} × {len(bs)} cells, of which not all are shown; turncoat results shows them")
+    for line in warning_lines(str(clean["warnings"]).split(), clean["step_stability"]):
+        out.print(line)
+
+
+def _pair(cell: Cell, rows: dict[Key, Any]) -> str:
+    """The attacked accuracy, and that of random flips where the sweep has it."""
+    row = rows[_key(config(cell))]
+    twin = random_twin(cell)
+    beside = rows.get(_key(config(twin))) if twin != cell else None
+    text = f"{row['accuracy.mean']:.3f}"
+    if beside is not None:
+        text += f" | {beside['accuracy.mean']:.3f}"
+    return f"{text} ({note(row)})" if note(row) else text
+
+
+def _blocks(cells: list[Cell]) -> dict[Key, list[Cell]]:
+    """Attacked cells that differ in their budget alone; random ones stand in the tables of the others."""
+    twins = {random_twin(cell) for cell in cells if not cell.threat.is_clean and random_twin(cell) != cell}
+    blocks: dict[Key, list[Cell]] = {}
+    for cell in cells:
+        if not cell.threat.is_clean and cell not in twins:
+            flat = config(cell)
+            blocks.setdefault(tuple(flat[n] for n in COLUMNS if n not in AXES), []).append(cell)
+    return blocks
+
+
+def _first_seeds(cells: Iterable[Cell]) -> list[Cell]:
+    """One cell for all seeds."""
+    found: dict[Key, Cell] = {}
+    for cell in cells:
+        found.setdefault(_key(config(cell)), cell)
+    return list(found.values())
+
+
+def _key(flat: Config) -> Key:
+    return tuple(flat[name] for name in COLUMNS if name != "seed")
+
+
+def _records(summary: pd.DataFrame) -> list[Config]:
+    # pandas makes NaN of an absent label
+    return [row | {"label": None if pd.isna(row["label"]) else row["label"]} for row in records(summary)]
+
+
+def _varied(configs: list[Config]) -> list[str]:
+    return [
+        name
+        for name in COLUMNS
+        if name not in (*AXES, "seed", "fingerprint", "dataset", "scale", "model")
+        and len({flat[name] for flat in configs}) > 1
+    ]
+
+
+def _thinned(values: list[float]) -> list[float]:
+    if len(values) <= MOST:
+        return values
+    return [values[round(i * (len(values) - 1) / (MOST - 1))] for i in range(MOST)]

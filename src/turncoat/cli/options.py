@@ -1,0 +1,89 @@
+"""Command-line options made from the described fields of Setup, Recipe and Threat."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from turncoat.fields import Description, descriptions
+from turncoat.sweep.setup import Setup
+from turncoat.threat import Threat
+from turncoat.training.recipe import Recipe
+
+Command = Callable[..., Any]
+PARTS: tuple[type, ...] = (Threat, Setup, Recipe)
+
+
+def settings(command: Command) -> Command:
+    """Give a command one option per described field; an option that was not typed arrives as None."""
+    for part in reversed(PARTS):
+        for name, (field, description) in reversed(descriptions(part).items()):
+            command = _option(name, field, description)(command)
+    return command
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were typed."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def flag(name: str) -> str:
+    """The option that sets a field, as people type it."""
+    for part in PARTS:
+        if name in descriptions(part):
+            return descriptions(part)[name][1].flag or _plain_flag(name)
+    return _plain_flag(name)
+
+
+class Seeds(click.ParamType):
+    """A count of seeds, or the seeds themselves."""
+
+    name = "N|LIST"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """An int (a count) or a list of ints."""
+        if not isinstance(value, str):
+            return value
+        try:
+            numbers = [int(part) for part in value.split(",") if part.strip()]
+        except ValueError:
+            numbers = []
+        if not numbers:
+            self.fail(f"{value!r} is neither a count, such as 6, nor a list, such as 0,3,5", param, ctx)
+        return numbers if "," in value else numbers[0]
+
+
+seeds = click.option(
+    "--seeds", type=Seeds(), help="How many seeds, or which: 6 or 0,3,5.  [default: 6]", default=None
+)
+device = click.option("--device", help="Where to train: cpu or cuda.  [default: cpu]", default=None)
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bar and no table.")
+store = click.option(
+    "--store", default="turncoat.db", show_default=True, metavar="FILE", help="The store of a sweep."
+)
+
+
+def _option(name: str, field: dataclasses.Field[Any], description: Description) -> Command:
+    flags = dict.fromkeys((description.flag or _plain_flag(name), _plain_flag(name)))
+    about = description.help[0].upper() + description.help[1:]
+    shown = "" if field.default is None else f"  [default: {field.default}]"
+    choices = f" ({', '.join(description.choices)})" if description.choices else ""
+    if field.type is bool:
+        return click.option(
+            f"{_plain_flag(name)}/--no-{name}", name, default=None, help=f"{about}.{shown.lower()}"
+        )
+    return click.option(*flags, name, type=_type(field.type), default=None, help=f"{about}{choices}.{shown}")
+
+
+def _plain_flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _type(annotation: Any) -> Any:
+    kinds: tuple[Any, ...] = (annotation,)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        kinds = typing.get_args(annotation)
+    return next((kind for kind in (int, float) if kind in kinds), str)

@@ -1,0 +1,51 @@
+"""A live bar with rate and time left, on the error stream, where somebody is there to see it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+Report = Callable[[int, int], None]
+REDRAW = 1 / 200  # share of the whole below which nothing is worth telling the bar
+
+
+class Rate(ProgressColumn):
+    """Replica-steps per second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, once it is known."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} steps/s" if speed else "")
+
+
+@contextmanager
+def bar(what: str, quiet: bool) -> Iterator[Report]:
+    """What the engine and the sweep report to; shows nothing off a terminal."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield lambda done, total: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Rate(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        last = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal last
+            if done == total or done < last or done - last > REDRAW * total or last == 0:
+                progress.update(task, completed=done, total=total)
+                last = done
+
+        yield report

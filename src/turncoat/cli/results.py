@@ -1,0 +1,105 @@
+"""``turncoat results``: what a store holds, as a table or a file."""
+
+import functools
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from turncoat.cli import options
+from turncoat.errors import TurncoatError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLES = """
+\b
+Examples:
+  turncoat results
+  turncoat results --store results.db --csv summary.csv
+  turncoat results --store results.db --curves --parquet curves.parquet
+"""
+WRITERS: dict[str, Callable[["pd.DataFrame", Path], object]] = {
+    "csv": lambda frame, path: frame.to_csv(path, index=False),
+    "json": lambda frame, path: frame.to_json(path, orient="records", indent=1),
+    "parquet": lambda frame, path: frame.to_parquet(path, index=False),
+}
+ALWAYS = ("dataset", "write_access", "local_budget", "selection")
+
+
+@click.command(epilog=EXAMPLES)
+@options.store
+@click.option("--csv", metavar="FILE", help="Write comma-separated values.")
+@click.option("--json", "json_file", metavar="FILE", help="Write a JSON list of rows.")
+@click.option("--parquet", metavar="FILE", help="Write a Parquet file.")
+@click.option("--curves", is_flag=True, help="One row per cell, seed and epoch instead of statistics.")
+def results(store: str, csv: str | None, json_file: str | None, parquet: str | None, curves: bool) -> None:
+    """Show a store's cells with their statistics over seeds, or write them to files."""
+    from turncoat.sweep.store import open_store
+
+    files = {"csv": csv, "json": json_file, "parquet": parquet}
+    wanted = {kind: Path(file) for kind, file in files.items() if file is not None}
+    if curves and not wanted:
+        raise TurncoatError("curves are too long for a table: type --csv, --json or --parquet and a file")
+    for path in wanted.values():
+        refuse_place(path)
+    with open_store(store) as opened:
+        frame = opened.curves() if curves else opened.summary()
+    if frame.empty:
+        raise TurncoatError(
+            f"{store}: the store has no cells yet; fill it with: turncoat sweep --store {store}"
+        )
+    for kind, path in wanted.items():
+        write_whole(path, functools.partial(WRITERS[kind], frame))
+        click.echo(f"{path}: {len(frame)} rows")
+    if not wanted:
+        show(frame)
+
+
+def refuse_place(path: Path) -> None:
+    """Refuse a path at which no file can be written.
+
+    Raises:
+        TurncoatError: if its folder is absent or it is a folder itself.
+    """
+    if not path.parent.is_dir():
+        raise TurncoatError(f"{path}: there is no folder {path.parent}; make it first, or name another file")
+    if path.is_dir():
+        raise TurncoatError(f"{path} is a folder; name a file in it")
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that it is there whole or not at all."""
+    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def show(summary: "pd.DataFrame") -> None:
+    """Print the table: settings that differ, statistics, notes."""
+    from rich.table import Table
+
+    from turncoat.cli.show import console, interval, note, records
+    from turncoat.sweep.cells import COLUMNS
+
+    names = [n for n in COLUMNS if n in summary and (n in ALWAYS or summary[n].nunique(dropna=False) > 1)]
+    table = Table()
+    for name in names:
+        table.add_column(name.replace("_", " "))
+    for name in ("k·b", "seeds", "accuracy [95 %]", "macro F1", "harm [95 %]"):
+        table.add_column(name, justify="right")
+    table.add_column("notes")
+    for row in records(summary):
+        clean = row["write_access"] == 0
+        shown = ["" if clean and n in ("local_budget", "selection") else str(row[n]) for n in names]
+        harm = "" if clean or "harm.mean" not in row else interval(row, "harm")
+        f1 = f"{row['macro_f1.mean']:.3f}"
+        figures = [f"{row['global_budget']:.4g}", str(row["seeds"]), interval(row, "accuracy"), f1, harm]
+        notes = ("clean" if clean else "", note(row), str(row["warnings"]))
+        table.add_row(*shown, *figures, " ".join(text for text in notes if text))
+    console().print(table)

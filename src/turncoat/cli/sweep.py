@@ -1,0 +1,57 @@
+"""``turncoat sweep``: train all cells of an experiment file that the store lacks."""
+
+import click
+
+from turncoat.cli import options
+from turncoat.cli.progress import bar
+
+EXAMPLES = """
+\b
+Examples:
+  turncoat sweep
+  turncoat sweep examples/budget.toml --store results.db
+  turncoat figure heatmap --store results.db -o heatmap.png
+
+\b
+An experiment file has one key per line, named as in `turncoat attack --help` with _ for -;
+a list of values is swept:
+  dataset = "mnist"
+  learning_rate = 0.05
+  write_access = [0.1, 0.3, 1.0]
+  local_budget = [0.1, 0.5]
+  selection = ["optimal", "random"]
+  seeds = 6                         # or a list of seeds
+
+\b
+A sweep that was stopped, in whatever way, goes on when the same command is typed again.
+Several sweeps may write to one store at once.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("file", required=False, type=click.Path())
+@options.store
+@click.option("--device", default=None, help="Train there, whatever the file says: cpu or cuda.")
+@options.quiet
+def sweep(file: str | None, store: str, device: str | None, quiet: bool) -> None:
+    """Train every cell of the experiment in FILE (without one: a grid on handwritten digits)."""
+    import dataclasses
+
+    from turncoat.cli import grid
+    from turncoat.sweep import experiment, runner
+    from turncoat.sweep.store import open_store
+
+    asked = experiment.demo() if file is None else experiment.read(file)
+    if device is not None:
+        asked = dataclasses.replace(asked, device=device)
+    with bar("sweep", quiet) as report:
+        outcome = runner.sweep(asked, store, report)
+    if quiet:
+        return
+    with open_store(store) as opened:
+        grid.show(outcome.cells, opened.summary())
+    count = len(outcome.cells)
+    if outcome.trained:
+        click.echo(f"{store}: {count} cells, {outcome.trained} of them trained now")
+    else:
+        click.echo(f"{store}: all {count} cells are there already; nothing to train")
