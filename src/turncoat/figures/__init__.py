@@ -1,0 +1,98 @@
+"""Pictures: one function each, from a frame of curves to a matplotlib figure, and to a file."""
+
+import dataclasses
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from turncoat import errors
+from turncoat.figures import cells, files, style
+from turncoat.figures.budget import budget
+from turncoat.figures.difference import difference
+from turncoat.figures.epochs import epochs
+from turncoat.figures.harm import harm
+from turncoat.figures.heatmap import heatmap
+from turncoat.figures.matrix import matrix
+from turncoat.figures.spread import spread
+from turncoat.figures.visibility import visibility
+
+__all__ = ["FIGURES", "FigureSpec", "caption_of", "draw"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FigureSpec:
+    """A kind of picture: ``draw(frame, **choices)`` makes the figure, ``help`` says in a line what it shows."""
+
+    draw: Callable[..., Figure]
+    help: str
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The choices that ``draw`` takes, and their defaults."""
+        found = inspect.signature(self.draw).parameters.values()
+        return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
+
+
+def _styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
+    @functools.wraps(function)
+    def styled(*args: Any, **choices: Any) -> Figure:
+        with style.applied():
+            return function(*args, **choices)
+
+    return styled
+
+
+FIGURES: dict[str, FigureSpec] = {
+    "budget": FigureSpec(_styled(budget), "accuracy over the global budget k·b, one line per write access"),
+    "heatmap": FigureSpec(_styled(heatmap), "accuracy over write access k and local budget b"),
+    "difference": FigureSpec(
+        _styled(difference), "untargeted minus targeted, and the attack minus random flips, over k and b"
+    ),
+    "epochs": FigureSpec(_styled(epochs), "accuracy over epochs for pairs (k, b) of equal global budget"),
+    "spread": FigureSpec(_styled(spread), "standard deviation over seeds, by write access or global budget"),
+    "matrix": FigureSpec(_styled(matrix), "attack by aggregator, worst cases marked, clean run beside"),
+    "visibility": FigureSpec(_styled(visibility), "gradient norms and cosines of hostile and honest workers"),
+    "harm": FigureSpec(_styled(harm), "harm of the attack against harm of random flips at the same budget"),
+}
+
+
+def draw(
+    name: str,
+    curves: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    metric: str = "accuracy",
+    statistic: str = "tail",
+    where: Mapping[str, object] | None = None,
+    **choices: Any,
+) -> None:
+    """Draw the picture ``name`` and write it to ``path``, which ends in .png, .svg or .pdf.
+
+    ``where`` keeps the rows whose columns have these values. Other choices are the picture's own.
+
+    Raises:
+        TurncoatError: for an unknown picture or choice, a choice that would do nothing, rows that cannot be
+            drawn, or a file that cannot be written.
+    """
+    spec = FIGURES[errors.choose(name, FIGURES, "figure")]
+    files.check_path(path)
+    errors.choose(metric, cells.METRICS, "metric")
+    errors.choose(statistic, cells.STATISTICS, "statistic")
+    for choice in choices:
+        errors.choose(choice, spec.choices, f"choice for figure {name!r}")
+    for choice, value, usual in (("metric", metric, "accuracy"), ("statistic", statistic, "tail")):
+        if choice in spec.choices:
+            choices[choice] = value
+        elif value != usual:
+            raise errors.TurncoatError(f"figure {name!r} has no {choice}; leave {choice}={value} out")
+    files.save(spec.draw(curves, where=where, **choices), path)
+
+
+def caption_of(figure: Figure) -> str:
+    """The caption of a picture made here, whether or not it stands in the picture."""
+    return str(figure.get_label())

@@ -1,0 +1,98 @@
+"""What stands below a picture: the setting, the statistic, what is drawn beside the attack, and warnings."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from turncoat.figures import cells
+from turncoat.figures.cells import Runs
+from turncoat.training.stability import UNSTABLE_STEP
+
+STATISTIC_TEXT = {"tail": "mean of the last 10 % of epochs", "last": "last epoch"}
+INTERVAL = "95 % bootstrap interval over seeds"
+
+
+def caption(lead: str, runs: Runs, statistic: str | None, notes: Sequence[str] = ()) -> str:
+    """The caption of a picture of an attack."""
+    parts = [
+        lead,
+        setting(runs.rows),
+        statistic_text(runs.rows, statistic),
+        attack(runs),
+        beside(runs),
+        *notes,
+    ]
+    return sentences([*parts, *warnings(runs.rows)])
+
+
+def sentences(parts: Sequence[str]) -> str:
+    """The parts that are not empty, each with a full stop."""
+    return " ".join(part.rstrip(".") + "." for part in parts if part)
+
+
+def setting(rows: pd.DataFrame) -> str:
+    """Data, scale, model and recipe, as far as the columns are there."""
+    first = {c: rows[c].dropna().iloc[0] for c in rows.columns if rows[c].notna().any()}
+    words = []
+    if "dataset" in first:
+        words.append(f"{first['dataset']}" + (f" ({first['scale']} scale)" if "scale" in first else ""))
+    if "model" in first:
+        words.append(str(first["model"]))
+    words.append(f"{first.get('epochs', rows['epoch'].max())} epochs")
+    if "batch_size" in first:
+        words.append(f"batch {first['batch_size']}")
+    if "learning_rate" in first:
+        words.append(f"{first.get('optimizer', '')} learning rate {first['learning_rate']:g}".strip())
+    words += [
+        f"{name.replace('_', ' ')} {first[name]:g}"
+        for name in ("momentum", "weight_decay")
+        if first.get(name)
+    ]
+    if first.get("patience"):
+        words.append(f"early stopping after {first['patience']}")
+    if "workers" in first:
+        words.append(f"{first['workers']} workers")
+    if rows.get("aggregator") is not None and rows["aggregator"].nunique() == 1:
+        words.append(f"aggregator {first['aggregator']}")
+    return ", ".join(words)
+
+
+def statistic_text(rows: pd.DataFrame, statistic: str | None) -> str:
+    """Number of seeds and the statistic."""
+    cell = [c for c in (*cells.CELL, *cells.FEDERATION, "attack") if c in rows]
+    counts = rows.groupby(cell, dropna=False)["seed"].nunique()
+    low, high = int(counts.min()), int(counts.max())
+    seeds = f"{high} seed{'s' if high > 1 else ''}" if low == high else f"{low} to {high} seeds"
+    return f"{seeds}, {STATISTIC_TEXT[statistic]}" if statistic else seeds
+
+
+def attack(runs: Runs) -> str:
+    """The attack's rule and how it works."""
+    row = runs.attacked.iloc[0]
+    how = [f"{name} {row[name]}" for name in ("schedule", "placement", "knowledge") if name in row]
+    how += ["aware"] if row.get("aware") is True or row.get("aware") == 1 else []
+    return f"Attack: {runs.attack}" + (f" ({', '.join(how)})" if how else "")
+
+
+def beside(runs: Runs) -> str:
+    """Whether random flips at the same budget are drawn too."""
+    if runs.attack == cells.RANDOM:
+        return "The attack is random flips alone"
+    if runs.random.empty:
+        return "Random flips at the same budget are missing from these results"
+    here = set(map(tuple, runs.attacked[cells.AXES].drop_duplicates().to_numpy()))
+    there = set(map(tuple, runs.random[cells.AXES].drop_duplicates().to_numpy()))
+    if lost := len(here - there):
+        return f"Random flips at the same budget are missing for {lost} of {len(here)} cells"
+    return ""
+
+
+def warnings(rows: pd.DataFrame) -> list[str]:
+    """The named warnings of the setting."""
+    if "step_stability" not in rows or not (rows["step_stability"] > 1).any():
+        return []
+    worst = rows["step_stability"].max()
+    return [
+        f"Warning {UNSTABLE_STEP}: step stability is {worst:.3g}, above 1, so harm measures instability"
+        " as much as the attack"
+    ]
