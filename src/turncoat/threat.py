@@ -29,7 +29,9 @@ class Threat:
         1.0, "b: share of that data it may flip in one round, 0 to 1", flag="--budget"
     )
     goal: str = described("untargeted", "what the flips push against or towards", GOALS)
-    selection: str | Callable[..., Any] = described("optimal", "rule that spends the flips")
+    selection: str | Callable[..., Any] = described(
+        "optimal", "rule that spends the flips; in a federation also a gradient attack, as a reference"
+    )
     schedule: str = described("epoch", "how often the attacker decides", SCHEDULES)
     placement: str = described("resampled", "whether write access is drawn anew each round", PLACEMENTS)
     knowledge: str = described("omniscient", "what the attacker sees", KNOWLEDGE)
@@ -38,8 +40,6 @@ class Threat:
     )
 
     def __post_init__(self) -> None:
-        from turncoat.attack.selection import SELECTIONS, check_name
-
         object.__setattr__(self, "write_access", errors.share(self.write_access, "write_access"))
         object.__setattr__(self, "local_budget", errors.share(self.local_budget, "local_budget"))
         errors.choose(self.goal, GOALS, "goal")
@@ -48,8 +48,8 @@ class Threat:
         errors.choose(self.knowledge, KNOWLEDGE, "knowledge")
         if not isinstance(self.aware, bool):
             raise errors.TurncoatError(f"aware is {self.aware!r}, but must be true or false")
-        if not callable(self.selection):
-            check_name(self.selection, SELECTIONS)
+        if not callable(self.selection) and self.selection != "optimal":  # which needs no import to be known
+            _check_selection(self.selection)
 
     @property
     def global_budget(self) -> float:
@@ -71,6 +71,14 @@ class Threat:
 
 
 CLEAN = Threat()
+
+
+def _check_selection(name: str) -> None:
+    from turncoat.attack.selection import find
+    from turncoat.federation.attacks import GRADIENT_ATTACKS
+
+    if name not in GRADIENT_ATTACKS:
+        find(name)
 
 
 def _floor(value: float) -> int:

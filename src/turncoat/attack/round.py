@@ -97,7 +97,7 @@ def choose_flips(
             one = torch.tensor([q.replica], device=labels.device)
             mine = take(params, one, model.replica_axis)
             toward = take(direction, one, model.replica_axis)
-            scores = _scores("centred", model, mine, toward, x[members[rows]]).squeeze(2)
+            scores = scores_for("centred", model, mine, toward, x[members[rows]]).squeeze(2)
             chosen = rule(scores, labels[rows].clone(), q.flips, draw)
             allowed = torch.tensor(q.flips, device=labels.device)
             result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(
@@ -171,14 +171,19 @@ def _proposals(
             _prefix(params, active, model.replica_axis),
             _prefix(direction, active, model.replica_axis),
         )
-        scores = _scores(rule.needs, model, mine, toward, x[members[rows]])
+        scores = scores_for(rule.needs, model, mine, toward, x[members[rows]])
         best, value = rule.propose(scores, labels[rows, :active], generator)
         proposed[:active, rows] = best.T.to(labels.dtype)
         priority[:active, rows] = value.T.to(priority.dtype)
     return proposed, priority
 
 
-def _scores(needs: str, model: Model, params: Params, direction: Params, x: Tensor) -> Float[Tensor, "n c r"]:
+def scores_for(
+    needs: str, model: Model, params: Params, direction: Params, x: Tensor
+) -> Float[Tensor, "n c r"]:
+    """What a selection that ``needs`` it reads as scores."""
+    if needs == "logits":
+        return model.logits(params, x)
     if needs == "last_layer":
         direction = head_only(direction, model.head)
     scores = model.scores(params, x, direction)

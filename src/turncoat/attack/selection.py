@@ -5,13 +5,20 @@ engine runs it once for a stack of replicas; calling the rule does the same for 
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat import errors
+from turncoat.attack.rivals import (
+    PARAMETRIC,
+    parametric,
+    propose_highest_loss,
+    propose_least_likely,
+    propose_mirror,
+)
 
 Proposal = tuple[Tensor, Tensor]  # labels (n, *r), priority (n, *r): the lowest priorities are served first
 Propose = Callable[[Tensor, Tensor, torch.Generator], Proposal]
@@ -24,7 +31,8 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 class Selection:
     """A rule that spends flips: ``selection(scores, labels, flips, generator) -> new labels``.
 
-    ``needs`` says which scores it reads: "nothing", "scores", "centred" scores, or those of the "last_layer".
+    ``needs`` says what it reads as scores: "nothing", the "scores", the "centred" ones, those of the
+    "last_layer", or the model's "logits".
     """
 
     propose: Propose
@@ -110,21 +118,28 @@ SELECTIONS: dict[str, Selection] = {
     "last_layer": Selection(propose_optimal, needs="last_layer"),
     "random": Selection(propose_random, needs="nothing"),
     "cyclic": Selection(propose_cyclic, needs="nothing"),
+    "mirror": Selection(propose_mirror, needs="nothing"),
+    "least_likely": Selection(propose_least_likely, needs="logits"),
+    "highest_loss": Selection(propose_highest_loss, needs="logits"),
 }
 
 
-def check_name(name: object, known: Mapping[str, object]) -> str:
-    """Return ``name`` if it is a known selection.
+def find(name: object) -> Selection:
+    """The selection of that name, such as "optimal" or "source_to_target:7:1".
 
     Raises:
-        TurncoatError: with the nearest name otherwise.
+        TurncoatError: with the nearest name if there is none.
     """
-    return errors.choose(name, known, "selection")
+    if isinstance(name, str) and name not in SELECTIONS:
+        propose = parametric(name)
+        if propose is not None:
+            return Selection(propose, needs="nothing")
+    return SELECTIONS[errors.choose(name, [*SELECTIONS, *PARAMETRIC], "selection")]
 
 
 def resolve(selection: "str | Rule") -> "Selection | Rule":
     """The selection of that name, or the callable itself."""
-    return selection if callable(selection) else SELECTIONS[check_name(selection, SELECTIONS)]
+    return selection if callable(selection) else find(selection)
 
 
 def check_spent(

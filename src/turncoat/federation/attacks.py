@@ -23,13 +23,10 @@ def sign_flip(
 
 
 def inner_product(
-    honest: Float[Tensor, "r w p"], hostile: int, generator: torch.Generator, scale: float = 1.0
+    honest: Float[Tensor, "r w p"], hostile: int, generator: torch.Generator, scale: float = 0.5
 ) -> Float[Tensor, "r h p"]:
-    """-ε·w/h times the honest mean, so that the average of all points backwards for ε ≥ 1 (IPM, Xie et al. 2020).
-
-    ε is 0.5 of what would cancel the mean at ``scale`` 1: small enough to pass distance-based rules.
-    """
-    return _all(-scale * 0.5 * honest.mean(1), hostile)
+    """A small multiple of the honest mean with its sign changed, to pass distance rules (IPM, Xie et al. 2020)."""
+    return _all(-scale * honest.mean(1), hostile)
 
 
 def little_is_enough(
@@ -58,7 +55,7 @@ def gaussian(
 
 
 def min_max(
-    honest: Float[Tensor, "r w p"], hostile: int, generator: torch.Generator, steps: int = 20
+    honest: Float[Tensor, "r w p"], hostile: int, generator: torch.Generator
 ) -> Float[Tensor, "r h p"]:
     """As far against the mean as stays within the honest workers' largest distance (Min-Max, Shejwalkar 2021)."""
     mean = honest.mean(1)

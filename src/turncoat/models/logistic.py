@@ -5,11 +5,12 @@ plain matrix product each for the whole stack.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.attack.direction import Params
 from turncoat.models.stack import Model, Pullback
+from turncoat.training.losses import residual
 
 WEIGHT = "weight"
 
@@ -44,6 +45,23 @@ def logistic(features: int, classes: int) -> Model:
     def scores(params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
         return project(direction, x)  # the logits are linear: their derivative along Δ is x·Δ
 
+    def pack(params: Params) -> Float[Tensor, "r p"]:
+        return params[WEIGHT].permute(2, 1, 0).flatten(1)
+
+    def unpack(vectors: Float[Tensor, "r p"]) -> Params:
+        return {WEIGHT: vectors.unflatten(1, (rows, features + 1)).permute(2, 1, 0).contiguous()}
+
+    def worker_gradients(
+        params: Params, x: Float[Tensor, "w b d"], labels: Int[Tensor, "w b r"]
+    ) -> Float[Tensor, "w r p"]:
+        rest = residual(project(params, x.flatten(0, 1)), labels.flatten(0, 1))
+        if rows == 1:
+            rest = rest[:, 1:]
+        w, b, _ = x.shape
+        # (w, r·rows, b) @ (w, b, d): each message comes out contiguous, as aggregators read it
+        left = rest.view(w, b, rows, -1).permute(0, 3, 2, 1).reshape(w, -1, b)
+        return torch.bmm(left, x / b).view(w, -1, rows * x.shape[2])
+
     return Model(
         name="logistic",
         classes=classes,
@@ -57,4 +75,7 @@ def logistic(features: int, classes: int) -> Model:
         head=(WEIGHT,),
         tile=50 if rows > 1 else 200,
         curvature=0.5 if rows > 1 else 0.25,
+        pack=pack,
+        unpack=unpack,
+        worker_gradients=worker_gradients,
     )

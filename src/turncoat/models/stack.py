@@ -34,12 +34,19 @@ class Model:
     logits: Callable[[Params, Tensor], Tensor]  # (n, c, r)
     forward: Callable[[Params, Tensor], tuple[Tensor, Pullback]]  # logits, and how to pull a residual back
     pullback: Callable[[Params, Tensor], Pullback]  # the same where the logits are not wanted
-    scores: Callable[[Params, Tensor, Params], Tensor]  # directional derivative of the logits, (n, c, r)
+    # directional derivative of the logits, (n, c, r); parameters that the direction leaves out do not move
+    scores: Callable[[Params, Tensor, Params], Tensor]
     replica_axis: dict[str, int]
     head: tuple[str, ...]
     tile: int
     chunk: int = 4096  # examples per pass over the whole data
     curvature: float | None = None  # bound on the loss's Hessian over XᵀX/n, where the model is linear
+    # For a federation, where a model has something faster than the generic form in federation.messages:
+    pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)
+    unpack: Callable[[Tensor], Params] | None = None  # (r, p) → parameters
+    worker_gradients: Callable[[Params, Tensor, Tensor], Tensor] | None = (
+        None  # (w, b, …), (w, b, r) → (w, r, p)
+    )
 
 
 def copies(params: Params) -> Params:
@@ -79,5 +86,5 @@ def dot(a: Params, b: Params, axis: dict[str, int]) -> Float[Tensor, " r"]:
 
 
 def head_only(direction: Params, head: tuple[str, ...]) -> Params:
-    """The direction with everything but the last layer's part set to zero."""
-    return {name: v if name in head else torch.zeros_like(v) for name, v in direction.items()}
+    """The last layer's part of the direction; the other parameters do not move."""
+    return {name: value for name, value in direction.items() if name in head}

@@ -10,12 +10,12 @@ from turncoat.training.task import RunState
 Arrays = dict[str, np.ndarray]
 
 _COUNTS = ("epoch", "row", "step")
-_TENSORS = ("alive", "best", "waited", "labels", "inside")
+_TENSORS = ("alive", "best", "waited", "labels", "inside", "memory")
 
 
 def to_arrays(state: RunState) -> Arrays:
     """All of ``state`` under flat names such as ``params/weight`` or ``slots/mean/weight``."""
-    arrays: Arrays = {"curves": state.curves}
+    arrays: Arrays = {"curves": state.curves, "samples": state.samples}
     arrays["counts"] = np.array([getattr(state, name) for name in _COUNTS])
     for name in _TENSORS:
         value = getattr(state, name)
@@ -37,7 +37,7 @@ def from_arrays(state: RunState, arrays: Arrays) -> None:
         # in memory of torch's own: NumPy aligns less, and products may round by alignment
         return torch.tensor(arrays[name], device=device)
 
-    state.curves = arrays["curves"].copy()
+    state.curves, state.samples = arrays["curves"].copy(), arrays["samples"].copy()
     for name, value in zip(_COUNTS, arrays["counts"].tolist(), strict=True):
         setattr(state, name, value)
     for name in _TENSORS:

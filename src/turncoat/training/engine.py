@@ -6,6 +6,8 @@ import numpy as np
 
 from turncoat import errors, models
 from turncoat.data.dataset import Dataset
+from turncoat.federation.setting import POOLED, Federation
+from turncoat.federation.threats import placed_in, tile_size
 from turncoat.metrics import chance
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.recipe import Recipe
@@ -23,23 +25,27 @@ def train(
     seeds: Iterable[int] = range(6),
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
     device: str = "cpu",
+    federation: Federation = POOLED,
     progress: Progress | None = None,
 ) -> Results:
     """Train every threat under every seed, the clean run always among them.
 
     All threats of a seed share initialisation, batches and the random order from which write access is cut,
-    so that they can be compared seed by seed.
+    so that they can be compared seed by seed. In a federation every threat owns the hostile workers' data.
 
     Raises:
-        TurncoatError: for an unknown model, no seeds, or a device that is not there.
+        TurncoatError: for an unknown model, no seeds, a device that is not there, or a threat that does not fit
+            the federation.
     """
     chosen = tuple(dict.fromkeys(errors.whole(seed, "a seed") for seed in seeds))
     if not chosen:
         raise errors.TurncoatError("no seeds given: name at least one, such as seeds=[0]")
     data = material(models.build(model, dataset), dataset, device)
-    wanted = (CLEAN, *dict.fromkeys(t for t in threats if not t.is_clean))
+    placed = (placed_in(federation, threat, recipe) for threat in threats)
+    wanted = (CLEAN, *dict.fromkeys(t for t in placed if not t.is_clean))
+    size = tile_size(data.model, federation)
     stacks = [
-        stack_run(data, recipe, seed, tile) for seed in chosen for tile in tiles(wanted, data.model.tile)
+        stack_run(data, recipe, seed, tile, federation) for seed in chosen for tile in tiles(wanted, size)
     ]
     total = sum(stack.steps() for stack in stacks)
     done = 0
@@ -52,16 +58,17 @@ def train(
         runs += finished(stack)
     order = {threat: i for i, threat in enumerate(wanted)}
     runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
-    return Results(describe(data, dataset, recipe), tuple(runs))
+    return Results(describe(data, dataset, recipe, federation), tuple(runs))
 
 
-def describe(data: Material, dataset: Dataset, recipe: Recipe) -> Setting:
+def describe(data: Material, dataset: Dataset, recipe: Recipe, federation: Federation = POOLED) -> Setting:
     """The setting that all runs on this data share."""
     return Setting(
         dataset=dataset.name,
         scale=dataset.scale,
         model=data.model.name,
         recipe=recipe,
+        federation=federation,
         chance=chance(data.y_test),
         step_stability=step_stability(data.model, recipe, data.x, data.y),
     )
@@ -74,5 +81,6 @@ def finished(stack: StackRun) -> list[Run]:
     for column, threat in enumerate(stack.task.threats):
         own = curves[:, column]
         lasted = int(np.isfinite(own[:, 0]).sum())
-        runs.append(Run(threat, stack.task.seed, own[:lasted].copy()))
+        samples = stack.samples()[:, column] if stack.task.members else None
+        runs.append(Run(threat, stack.task.seed, own[:lasted].copy(), samples))
     return runs

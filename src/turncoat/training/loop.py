@@ -8,15 +8,17 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.direction import Params
-from turncoat.attack.round import Report
+from turncoat.federation.step import federated_step
 from turncoat.models.stack import Pullback, take
 from turncoat.randomness import generator
+from turncoat.threat import Threat
 from turncoat.training.evaluate import evaluate, mean_loss
 from turncoat.training.losses import residual
 from turncoat.training.rounds import Rows, access_order, decide, groups
 from turncoat.training.task import CURVES, RunState, Task, label_dtype
 
 FLIPS = CURVES.index("flips")
+SAMPLE_ROUNDS = 4  # of an epoch's first rounds, on which an aware attacker tries its flips
 
 
 def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None) -> Iterator[int]:
@@ -24,18 +26,19 @@ def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None
 
     At every yield ``state`` holds all that is needed to go on; ``watch`` is called once before each epoch.
     """
-    n, size = len(task.x), task.recipe.batch_size
     by_step = task.schedule == "step"
+    if task.members is not None:
+        take_step = _federated
+    else:
+        take_step = attacked_step if by_step else plain_step
     while state.epoch < task.recipe.epochs and len(state.alive):
-        order = torch.randperm(n, generator=generator(task.seed, "batches", state.epoch)).to(task.x.device)
         if state.row == 0:
             if watch is not None:
                 watch()
             begin_epoch(task, state, by_step)
-        for start in range(state.row, n, size):
-            rows = order[start : start + size]
-            (attacked_step if by_step else plain_step)(task, state, rows)
-            state.row = min(start + size, n)
+        for end, rows in _batches(task, state.epoch, state.row):
+            take_step(task, state, rows)
+            state.row = end
             yield len(state.alive)
         finish_epoch(task, state)
 
@@ -52,19 +55,53 @@ def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
     if state.eyes is not None:
         state.inside = torch.zeros(n, replicas, dtype=torch.bool, device=task.y.device)
     for threat, columns in groups(task, state):
-        # flips chosen once stay where they were put
-        placement = threat.placement if task.kept is None else "fixed"
-        order = access_order(task, state.epoch, n, placement)
-        sizes = _sizes(task, state, columns, n)
+        pool = _pool(task, state, threat, columns)
+        order, sizes = pool.order, pool.sizes
         if state.inside is not None:
             rank = torch.empty_like(order)
             rank[order] = torch.arange(n, device=order.device)
             state.inside[:, columns] = rank.unsqueeze(1) < sizes
         if by_step:
             continue
-        outcome = decide(task, state, threat, columns, Rows(task.x, task.y, order, sizes), (state.epoch,))
+        outcome = decide(task, state, threat, columns, pool, (state.epoch,))
         state.labels[outcome.members.unsqueeze(1), columns] = outcome.labels.to(state.labels.dtype)
         state.note(outcome.columns, outcome.report)
+
+
+def _pool(task: Task, state: RunState, threat: Threat, columns: Int[Tensor, " g"]) -> Rows:
+    """All examples, the attacker's first: its workers' shards, or a random share of everything."""
+    n = len(task.y)
+    if task.members is not None:
+        blocks = task.members.blocks
+        sizes = torch.full((len(columns),), blocks[-1][1] if blocks else 0, device=columns.device)
+        sample = None
+        if threat.aware:
+            rounds = task.members.epoch(task.seed, state.epoch)[:SAMPLE_ROUNDS]
+            sample = rounds.transpose(0, 1).flatten(1)
+        return Rows(task.x, task.y, task.members.order, sizes, blocks, sample)
+    # flips chosen once stay where they were put
+    placement = threat.placement if task.kept is None else "fixed"
+    return Rows(
+        task.x, task.y, access_order(task, state.epoch, n, placement), _sizes(task, state, columns, n)
+    )
+
+
+def _batches(task: Task, epoch: int, done: int) -> Iterator[tuple[int, Tensor]]:
+    """An epoch's batches from ``done`` on, each with the ``row`` that the state has after it."""
+    if task.members is not None:
+        rounds = task.members.epoch(task.seed, epoch)
+        yield from ((t + 1, rounds[t]) for t in range(done, len(rounds)))
+        return
+    n, size = len(task.x), task.recipe.batch_size
+    order = torch.randperm(n, generator=generator(task.seed, "batches", epoch)).to(task.x.device)
+    yield from ((min(start + size, n), order[start : start + size]) for start in range(done, n, size))
+
+
+def _federated(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
+    federated_step(task, state, rows)
+    if task.members is not None and state.eyes is not None:
+        own = rows[: task.members.setting.hostile].flatten()
+        _surrogate_step(task, state, own, task.x.index_select(0, own))
 
 
 def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
@@ -116,6 +153,8 @@ def keep(task: Task, state: RunState, columns: Int[Tensor, " r"]) -> None:
     if state.eyes is not None and state.eyes_slots is not None:
         state.eyes = take(state.eyes, columns, axis)
         state.eyes_slots = {name: take(slot, columns, axis) for name, slot in state.eyes_slots.items()}
+    if state.memory is not None:
+        state.memory = state.memory[columns]
     state.alive, state.best, state.waited = (v[columns] for v in (state.alive, state.best, state.waited))
 
 

@@ -8,14 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.attack.direction import targeted, untargeted
-from turncoat.attack.round import mean_gradient
-from turncoat.attack.scores import centred
+from turncoat.attack.round import mean_gradient, scores_for
 from turncoat.attack.selection import Selection, flip_labels, resolve
-from turncoat.models.stack import head_only
+from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.randomness import generator
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance
-from turncoat.training.rounds import access_order
+from turncoat.training.rounds import access_order, budget
 from turncoat.training.task import RunState, Task, label_dtype, start
 
 Sums = dict[str, Float[Tensor, "n c"]]
@@ -62,14 +61,17 @@ def keep_labels(task: Task, sums: Sums) -> Tensor:
     """Every replica's labels (n, r), chosen once by the summed scores."""
     n = len(task.y)
     labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, len(task.threats))
-    order = access_order(task, 0, n, "fixed")
+    order = access_order(task, 0, n, "fixed") if task.members is None else task.members.order
     for column, threat in enumerate(task.threats):
-        if threat.is_clean:
+        if threat.is_clean or threat.selection in GRADIENT_ATTACKS:
             continue
-        scores = sums["/".join(_kind(threat))]
-        members = order[: threat.members(n)]
+        chosen = task.y
+        blocks = ((0, threat.members(n)),) if task.members is None else task.members.blocks
         draw = generator(task.seed, "selection", 0)
-        labels[:, column] = flip_labels(threat.selection, scores, task.y, members, threat.flips(n), draw)
+        for start_row, stop in blocks:
+            own, flips = order[start_row:stop], budget(threat, stop - start_row)
+            chosen = flip_labels(threat.selection, sums["/".join(_kind(threat))], chosen, own, flips, draw)
+        labels[:, column] = chosen
     return labels
 
 
@@ -83,13 +85,9 @@ def _add_scores(task: Task, state: RunState, sums: Sums) -> None:
             direction = targeted(state.params, task.target)
         else:
             direction = untargeted(gradient)
-        if needs == "last_layer":
-            direction = head_only(direction, model.head)
         for start_row in range(0, len(task.x), model.chunk):
             rows = slice(start_row, start_row + model.chunk)
-            scores = model.scores(state.params, task.x[rows], direction)
-            if needs == "centred":
-                scores = centred(scores, model.logits(state.params, task.x[rows]))
+            scores = scores_for(needs, model, state.params, direction, task.x[rows])
             sums[f"{goal}/{needs}"][rows] += scores.squeeze(2)
 
 
@@ -99,4 +97,5 @@ def _kind(threat: Threat) -> tuple[str, str]:
 
 
 def _kinds(threats: tuple[Threat, ...]) -> list[tuple[str, str]]:
-    return sorted({_kind(t) for t in threats if not t.is_clean})
+    wanted = (t for t in threats if not t.is_clean and t.selection not in GRADIENT_ATTACKS)
+    return sorted({_kind(t) for t in wanted})

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from turncoat import metrics
+from turncoat.errors import TurncoatError
+from turncoat.federation.setting import POOLED, Federation
+from turncoat.federation.visibility import SIGNS, summarise
 from turncoat.fields import descriptions
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.recipe import Recipe
@@ -25,6 +28,7 @@ class Setting:
     recipe: Recipe
     chance: float  # accuracy of always answering the most frequent class
     step_stability: float
+    federation: Federation = POOLED
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -39,6 +43,7 @@ class Run:
     threat: Threat
     seed: int
     curves: np.ndarray
+    samples: np.ndarray | None = None  # (looks, workers, signs) in a federation: what detection looks at
 
     def curve(self, name: str) -> np.ndarray:
         """One of ``CURVES`` over the epochs."""
@@ -78,8 +83,28 @@ class Results:
             row["flips"] = float(np.mean([np.nanmean(run.curve("flips")) for run in runs]))
             for name, values in _statistics(runs, clean).items():
                 row |= {f"{name}.{key}": value for key, value in metrics.statistics(values).items()}
+            row |= _visibility(runs, self.setting.federation.hostile)
             rows.append(row | {"warnings": " ".join(self.setting.warnings)})
         return pd.DataFrame(rows)
+
+    def visibility(self) -> pd.DataFrame:
+        """One row per threat, seed, look and worker of a federation: norm, cosine, mean per-example norm."""
+        frames = []
+        for run in self.runs:
+            if run.samples is None:
+                continue
+            looks, workers, _ = run.samples.shape
+            frame = pd.DataFrame(run.samples.reshape(looks * workers, -1), columns=list(SIGNS))
+            frame.insert(0, "hostile", np.tile(np.arange(workers) < self.setting.federation.hostile, looks))
+            frame.insert(0, "worker", np.tile(np.arange(workers), looks))
+            frame.insert(0, "round", np.repeat(np.arange(looks), workers))
+            frame.insert(0, "seed", run.seed)
+            for name, value in reversed(_threat_columns(run.threat).items()):
+                frame.insert(0, name, [value] * len(frame))
+            frames.append(frame)
+        if not frames:
+            raise TurncoatError("no federation was trained: give workers, such as Federation(workers=10)")
+        return pd.concat(frames, ignore_index=True)
 
     def by_threat(self) -> Iterable[tuple[Threat, list[Run]]]:
         """The runs of each threat, in the order in which threats first came."""
@@ -110,6 +135,16 @@ def _statistics(runs: list[Run], clean: dict[int, Run]) -> dict[str, np.ndarray]
         values["harm"] = np.array([metrics.tail_mean(c) for c in honest]) - values["accuracy"]
         values["harm_last"] = np.array([c[-1] for c in honest]) - values["accuracy_last"]
     return values
+
+
+def _visibility(runs: list[Run], hostile: int) -> dict[str, float]:
+    """Means over seeds of the detection figures; empty without samples or without hostile workers."""
+    seen = [summarise(run.samples, hostile) for run in runs if run.samples is not None]
+    return (
+        {f"visibility.{k}": float(np.mean([s[k] for s in seen])) for k in seen[0]}
+        if all(seen) and seen
+        else {}
+    )
 
 
 def _threat_columns(threat: Threat) -> dict[str, Any]:

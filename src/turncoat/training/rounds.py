@@ -17,6 +17,8 @@ from turncoat.attack.round import (
     report,
 )
 from turncoat.attack.selection import resolve
+from turncoat.federation.attacks import GRADIENT_ATTACKS
+from turncoat.federation.aware import FRACTIONS, most_harmful
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -32,6 +34,10 @@ class Rows:
     y: Int[Tensor, " n"]
     order: Int[Tensor, " n"]
     sizes: Int[Tensor, " r"]  # |K| per replica
+    blocks: tuple[tuple[int, int], ...] | None = (
+        None  # the order's rows per hostile worker, each with its budget
+    )
+    sample: Int[Tensor, "w b"] | None = None  # rows of each worker on which an aware attacker tries its flips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +63,7 @@ def groups(task: Task, state: RunState) -> Iterator[tuple[Threat, Int[Tensor, " 
     alike: dict[tuple[object, ...], list[int]] = {}
     for column, replica in enumerate(state.alive.tolist()):
         threat = task.threats[replica]
-        if not threat.is_clean:
+        if not threat.is_clean and threat.selection not in GRADIENT_ATTACKS:
             alike.setdefault(_kind(threat), []).append(column)
     for columns in alike.values():
         columns.sort(key=lambda c: -task.threats[int(state.alive[c])].write_access)
@@ -80,32 +86,73 @@ def decide(
     honest_labels = rows.y.unsqueeze(1).expand(-1, len(columns))
     honest = mean_gradient(model, server, rows.x, honest_labels)
     toward = _direction(task, threat, server, honest)
-    flips = [task.threats[int(state.alive[c])] for c in columns]
-    quotas = [
-        Quota(j, 0, int(size), min(_flips(t, int(size)), int(size)))
-        for j, (t, size) in enumerate(zip(flips, rows.sizes, strict=True))
-    ]
     if task.kept is not None:
-        kept = task.kept[:, state.alive[columns]]
-        new = kept[members].to(rows.y.dtype)
+        new = task.kept[:, state.alive[columns]][members].to(rows.y.dtype)
     else:
-        eyes, aim = _attackers_view(task, state, threat, columns, rows, members, server, toward)
-        new = choose_flips(
-            resolve(threat.selection),
-            model,
-            eyes,
-            aim,
-            rows.x,
-            members,
-            rows.y[members],
-            quotas,
-            rows.sizes,
-            generator(task.seed, "selection", *turn),
-        )
+        view = _attackers_view(task, state, threat, columns, rows, members, server, toward)
+        new = _choose(task, state, threat, columns, rows, members, view, turn)
+        if threat.aware and task.members is not None and rows.sample is not None:
+            fewer = [
+                _choose(task, state, threat, columns, rows, members, view, turn, fraction)
+                for fraction in FRACTIONS[1:]
+            ]
+            new = _against_the_rule(task, rows, members, server, toward, [new, *fewer])
     old = honest_labels[members]
     change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
     spent = (new != old).sum(0)
     return Outcome(columns, members, new, honest, change, report(honest, change, toward, spent, axis))
+
+
+def _choose(
+    task: Task,
+    state: RunState,
+    threat: Threat,
+    columns: Int[Tensor, " g"],
+    rows: Rows,
+    members: Int[Tensor, " m"],
+    view: tuple[Params, Params],
+    turn: tuple[int, ...],
+    fraction: float = 1.0,
+) -> Int[Tensor, "m g"]:
+    """New labels of the group's rows, with this fraction of every budget."""
+    quotas = []
+    for j, replica in enumerate(state.alive[columns].tolist()):
+        for start, stop in rows.blocks or ((0, int(rows.sizes[j])),):
+            most = budget(task.threats[replica], stop - start)
+            quotas.append(Quota(j, start, stop, int(fraction * most)))
+    return choose_flips(
+        resolve(threat.selection),
+        task.model,
+        *view,
+        rows.x,
+        members,
+        rows.y[members],
+        quotas,
+        rows.sizes,
+        generator(task.seed, "selection", *turn),
+    )
+
+
+def _against_the_rule(
+    task: Task,
+    rows: Rows,
+    members: Int[Tensor, " m"],
+    server: Params,
+    toward: Params,
+    choices: list[Int[Tensor, "m g"]],
+) -> Int[Tensor, "m g"]:
+    """The choice that moves the server's true aggregate farthest, tried on the sample, per replica."""
+    assert task.members is not None and rows.sample is not None
+    x = rows.x[rows.sample.flatten()].unflatten(0, rows.sample.shape)
+    candidates = []
+    for choice in choices:
+        labels = rows.y.unsqueeze(1).repeat(1, choice.shape[1])
+        labels[members] = choice
+        candidates.append(labels[rows.sample.flatten()].unflatten(0, rows.sample.shape))
+    rate = task.recipe.learning_rate
+    best = most_harmful(task.model, task.members, server, toward, x, candidates, rate)
+    stacked = torch.stack(choices)  # (candidates, m, g)
+    return stacked.gather(0, best.view(1, 1, -1).expand(1, stacked.shape[1], -1))[0]
 
 
 def _direction(task: Task, threat: Threat, params: Params, honest: Params) -> Params:
@@ -146,5 +193,6 @@ def _kind(threat: Threat) -> tuple[object, ...]:
     return (threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware)
 
 
-def _flips(threat: Threat, size: int) -> int:
+def budget(threat: Threat, size: int) -> int:
+    """How many of ``size`` examples the attacker may flip: floor(b·size)."""
     return int(threat.local_budget * size + 1e-9)

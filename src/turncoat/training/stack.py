@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 from turncoat.data.dataset import Dataset
+from turncoat.federation.members import members
+from turncoat.federation.setting import POOLED, Federation
 from turncoat.models.stack import Model
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -43,7 +45,8 @@ class StackRun:
 
     def steps(self) -> int:
         """How many replica-steps the whole run takes at most; early stopping may leave some out."""
-        batches = -(-len(self.task.x) // self.task.recipe.batch_size)
+        members = self.task.members
+        batches = members.rounds if members else -(-len(self.task.x) // self.task.recipe.batch_size)
         extra = preludes.needs_target(self.task.threats) + (self.task.schedule == "once")
         return self.task.recipe.epochs * batches * (len(self.task.threats) + extra)
 
@@ -51,6 +54,11 @@ class StackRun:
         """(epochs, replicas, curves) once the run is over; NaN after a replica stopped early."""
         assert self.main is not None
         return self.main.curves
+
+    def samples(self) -> np.ndarray:
+        """(looks, replicas, workers, signs) once a federation's run is over: what detection looks at."""
+        assert self.main is not None
+        return self.main.samples
 
     def to_arrays(self) -> Arrays:
         """Everything needed to go on, as named arrays."""
@@ -98,8 +106,18 @@ def material(model: Model, data: Dataset, device: str) -> Material:
     return Material(model, model.prepare(moved.x), moved.y, model.prepare(moved.x_test), moved.y_test)
 
 
-def stack_run(data: Material, recipe: Recipe, seed: int, threats: tuple[Threat, ...]) -> StackRun:
-    """A run of these threats, one replica each, from one seed."""
+def stack_run(
+    data: Material,
+    recipe: Recipe,
+    seed: int,
+    threats: tuple[Threat, ...],
+    federation: Federation = POOLED,
+) -> StackRun:
+    """A run of these threats, one replica each, from one seed.
+
+    Raises:
+        TurncoatError: if the federation does not fit the data.
+    """
     x, y = data.x, data.y
     held = 0
     if recipe.patience:
@@ -119,6 +137,9 @@ def stack_run(data: Material, recipe: Recipe, seed: int, threats: tuple[Threat, 
         x_held=x[:held],
         y_held=y[:held],
     )
+    if federation.workers:
+        crowd = members(federation, data.model, task.y, seed, recipe.batch_size, recipe.epochs)
+        task = dataclasses.replace(task, members=crowd)
     return StackRun(task)
 
 

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 
 from turncoat.attack.direction import Params
+from turncoat.attack.round import Report
+from turncoat.federation.members import Members
+from turncoat.federation.visibility import SIGNS
 from turncoat.models.stack import Model, expand
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -41,6 +44,7 @@ class Task:
     y_held: Tensor
     target: Params | None = None  # a stack of one: where a targeted attacker steers to
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
+    members: Members | None = None  # the workers, in a federation
 
     @property
     def schedule(self) -> str:
@@ -65,6 +69,20 @@ class RunState:
     eyes: Params | None = None  # the attacker's own model, with knowledge "surrogate"
     eyes_slots: Slots | None = None
     inside: Tensor | None = None  # (n, r) whether the attacker may write to the example, this round
+    memory: Tensor | None = None  # (r, w, p) worker momentum
+    samples: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0,)))  # (looks, r, w, signs)
+
+    def note(self, columns: Tensor, seen: Report, share: float | None = None) -> None:
+        """Write a round into the epoch's row; with ``share``, as one of many rounds whose mean is wanted."""
+        values = torch.stack([seen.flips, seen.objective_before, seen.objective_after, seen.cosine], 1)
+        first = CURVES.index("flips")
+        cells = (self.alive[columns].cpu().numpy(), slice(first, first + 4))
+        new = values.double().cpu().numpy()
+        if share is not None:
+            new[:, 1:3] *= share
+            new[:, 3] = (new[:, 3] - 1) * share  # the row starts at 1: a batch without flips leaves it there
+            new += self.curves[self.epoch][cells]
+        self.curves[self.epoch][cells] = new
 
 
 def start(task: Task) -> RunState:
@@ -81,6 +99,9 @@ def start(task: Task) -> RunState:
         best=torch.full((replicas,), torch.inf, device=device),
         waited=torch.zeros(replicas, dtype=torch.int64, device=device),
     )
+    if task.members is not None:
+        looks = (len(task.members.watched), replicas, len(task.members.shards), len(SIGNS))
+        state.samples = np.full(looks, np.nan)
     if any(t.knowledge == "surrogate" for t in task.threats):
         state.eyes = {name: value.clone() for name, value in params.items()}
         state.eyes_slots = task.optimizer.init(state.eyes)

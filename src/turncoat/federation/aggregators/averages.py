@@ -1,5 +1,7 @@
 """The plain average, the aggregator that one worker alone can throw anywhere."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,7 +21,7 @@ def mean(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r p"]:
     Source: McMahan et al. 2017, "Communication-efficient learning of deep networks from decentralized data".
     """
     average = messages.mean(1)
-    if f == 0 or bool(average.isfinite().all()):
+    if f == 0 or math.isfinite(float(average.sum())):  # one pass over p, not over w * p
         return average
     sound = messages.isfinite().all(-1, keepdim=True)
     return torch.where(sound, messages, 0).sum(1) / sound.sum(1)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError
 from turncoat.federation.aggregators.contract import Limit, batched
-from turncoat.federation.aggregators.gram import Geometry, combine, distances_to, geometry, norms
+from turncoat.federation.aggregators.gram import combine, norms
 from turncoat.federation.aggregators.order import mean_of_ranks, middle
 
 
@@ -35,17 +35,15 @@ def centered_clipping(
         raise TurncoatError(
             f"centered_clipping: center has shape {tuple(center.shape)}; use ({p},) or ({r}, {p})"
         )
-    start = mean_of_ranks(messages, middle(w)) if center is None else center.to(messages).expand(r, p)
-    exact = geometry(messages, start)
-    space = Geometry(exact.gram.double(), exact.broken)
-    weights = space.gram.new_zeros(r, w)
-    far = distances_to(space, weights).masked_fill(space.broken, torch.inf)
-    reach = median_of(far) if radius is None else far.new_full((r, 1), radius)
+    point = mean_of_ranks(messages, middle(w)) if center is None else center.to(messages).expand(r, p)
+    reach = None if radius is None else messages.new_full((r, 1), radius)
     for _ in range(iterations):
-        factors = shortening(distances_to(space, weights), reach).masked_fill(space.broken, 0)
-        weights = weights + (factors - factors.sum(-1, keepdim=True) * weights) / w
-    rest = (1 - weights.sum(-1, keepdim=True)).to(messages.dtype)
-    return rest * start + combine(weights[:, None], messages, space.broken)[:, 0]
+        away = messages - point[:, None]
+        far = norms(away)
+        reach = median_of(far) if reach is None else reach
+        factors = shortening(far, reach).masked_fill(far.isinf(), 0)
+        point = point + combine(factors[:, None] / w, away, far.isinf())[:, 0]
+    return point
 
 
 @batched(Limit("norm_clipping", 2, 0, "Sun et al. 2019; the median norm must be an honest one"))

@@ -27,19 +27,17 @@ def caf(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r p"]:
     weights = (~space.broken).double()
     best = weights / weights.sum(-1, keepdim=True)
     least = gram.new_full((len(gram), 1), torch.inf)
-    for _ in range(w):
+    going = torch.ones_like(least, dtype=torch.bool)
+    while bool(going.any()):
         total = weights.sum(-1, keepdim=True)
         shares = weights / total
         value, projections = _widest(gram, shares)
-        going = (total > w - 2 * f) | least.isinf()
         better = going & (value < least)
         best, least = torch.where(better, shares, best), torch.where(better, value, least)
         longest = projections.masked_fill(weights == 0, 0).amax(-1, keepdim=True)
-        going &= longest > 0
-        if not bool(going.any()):
-            break
         kept = (1 - projections / longest.clamp_min(torch.finfo(gram.dtype).tiny)).clamp_min(0)
-        weights = torch.where(going, weights * kept, weights)
+        weights = torch.where(going & (longest > 0), weights * kept, weights)
+        going = going & (longest > 0) & (weights.sum(-1, keepdim=True) > w - 2 * f)
     return combine(best[:, None], messages, space.broken)[:, 0]
 
 

@@ -3,6 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from turncoat.errors import whole
 from turncoat.federation.aggregators.contract import Limit, batched
@@ -46,4 +47,5 @@ def bucketing(
     whole(size, "bucketing: size", least=1)
     source = torch.Generator().manual_seed(BUCKETING_SEED) if generator is None else generator
     order = torch.randperm(messages.shape[1], generator=source).to(messages.device)
-    return torch.stack([messages[:, bucket].mean(1) for bucket in order.split(size)], 1)
+    starts = torch.arange(0, messages.shape[1], size, device=messages.device)
+    return torch.stack([embedding_bag(order, replica, starts, mode="mean") for replica in messages])

@@ -1,0 +1,182 @@
+"""How fast is a sweep? Softmax regression on MNIST-shaped data, 100 cells, batch 64, side by side in one run.
+
+    python benchmarks/sweep.py [--json]
+
+(a) loop     the loop a researcher would write in plain PyTorch, one cell at a time
+(b) turncoat the engine's own steps: a stack of cells, each with its own labels
+(c) products the two matrix products of a step alone, in their fastest layout: the ceiling
+
+The three take turns, and each figure is the median over the turns, so that other work on the machine hits all
+of them alike. A replica-step is one mini-batch step of one cell.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from turncoat.data.dataset import Dataset
+from turncoat.models import build
+from turncoat.threat import CLEAN, Threat
+from turncoat.training.loop import begin_epoch, plain_step
+from turncoat.training.recipe import Recipe
+from turncoat.training.stack import material, stack_run, tiles
+from turncoat.training.task import RunState, Task, start
+
+CELLS, EXAMPLES, TESTS, PIXELS, CLASSES, BATCH = 100, 60_000, 10_000, 784, 10, 64
+TURNS, STEPS = 9, 40
+
+
+def mnist_shaped() -> Dataset:
+    """Random pixels in MNIST's shape: speed does not depend on what is in them."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(EXAMPLES, PIXELS, generator=draw)
+    y = torch.randint(CLASSES, (EXAMPLES,), generator=draw)
+    return Dataset("random", x, y, x[:TESTS].clone(), y[:TESTS].clone(), CLASSES, (1, 28, 28), "unit")
+
+
+def plain_loop(data: Dataset) -> Callable[[], int]:
+    """nn.Linear, autograd, optim.SGD, batches by index, no DataLoader; one call takes STEPS steps of one cell."""
+    net = torch.nn.Linear(PIXELS, CLASSES)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.001)
+    loss = torch.nn.CrossEntropyLoss()
+    order = torch.randperm(EXAMPLES)
+
+    def steps() -> int:
+        for i in range(STEPS):
+            rows = order[i * BATCH : (i + 1) * BATCH]
+            optimizer.zero_grad()
+            loss(net(data.x[rows]), data.y[rows]).backward()
+            optimizer.step()
+        return STEPS
+
+    return steps
+
+
+def stacks(data: Dataset, threats: tuple[Threat, ...]) -> list[tuple[Task, RunState]]:
+    """The stacks that the engine trains, at the start of their first epoch."""
+    made = material(build("logistic", data), data, "cpu")
+    runs = [stack_run(made, Recipe(epochs=1), 0, tile) for tile in tiles(threats, made.model.tile)]
+    return [(run.task, start(run.task)) for run in runs]
+
+
+def engine(parts: list[tuple[Task, RunState]]) -> Callable[[], int]:
+    """One call takes STEPS steps of every cell."""
+    order = torch.randperm(EXAMPLES)
+
+    def steps() -> int:
+        for task, state in parts:
+            for i in range(STEPS):
+                plain_step(task, state, order[i * BATCH : (i + 1) * BATCH])
+        return STEPS * CELLS
+
+    return steps
+
+
+def products(replicas: int) -> Callable[[], int]:
+    """x·W and W += xᵀ·G alone, for stacks of the engine's size, with everything else left out."""
+    weight = torch.zeros(PIXELS + 1, CLASSES * replicas)
+    x, residual = torch.rand(BATCH, PIXELS + 1), torch.randn(BATCH, CLASSES * replicas) * 1e-6
+    out = torch.empty(BATCH, CLASSES * replicas)
+
+    def steps() -> int:
+        for _ in range(STEPS * CELLS // replicas):
+            torch.mm(x, weight, out=out)
+            weight.addmm_(x.T, residual, alpha=-1e-3)
+        return STEPS * CELLS
+
+    return steps
+
+
+def take_turns(contestants: dict[str, Callable[[], int]]) -> Iterator[dict[str, float]]:
+    """Replica-steps per second of each, turn by turn; the first turn only warms up."""
+    for turn in range(TURNS + 1):
+        rates = {}
+        for name, steps in contestants.items():
+            begin = time.perf_counter()
+            count = steps()
+            rates[name] = count / (time.perf_counter() - begin)
+        if turn:
+            yield rates
+
+
+def attack_over_epoch(data: Dataset, rate: float) -> float:
+    """Seconds of one attack round on 100 cells at k = 0.25, b = 1 over the seconds of an honest epoch."""
+    parts = stacks(data, (Threat(write_access=0.25),) * CELLS)
+    spans = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        for task, state in parts:
+            begin_epoch(task, state, by_step=False)
+        spans.append(time.perf_counter() - begin)
+        engine(parts)()
+    epoch = CELLS * -(-EXAMPLES // BATCH) / rate
+    return min(spans) / epoch
+
+
+def peak_memory() -> float:
+    """GiB at the peak of a process of its own that trains a 100-cell sweep on this data for one epoch."""
+    text = subprocess.run(
+        [sys.executable, __file__, "--peak"], check=True, capture_output=True, text=True
+    ).stdout
+    return float(text)
+
+
+def train_for_peak() -> None:
+    """Train 99 attacked cells and the clean one for one epoch and print this process's peak, in GiB."""
+    from turncoat.training.engine import train
+
+    shares = [(i + 1) / 33 for i in range(33)]
+    threats = [Threat(write_access=k, local_budget=b) for k in shares for b in (0.1, 0.5, 1.0)]
+    train(mnist_shaped(), threats=threats, seeds=[0], recipe=Recipe(epochs=1))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+def measure() -> dict[str, float]:
+    """All figures of this benchmark."""
+    data = mnist_shaped()
+    parts = stacks(data, (CLEAN,) * CELLS)
+    for task, state in parts:
+        begin_epoch(task, state, by_step=False)
+    contestants = {
+        "loop": plain_loop(data),
+        "turncoat": engine(parts),
+        "products": products(len(parts[0][0].threats)),
+    }
+    turns = list(take_turns(contestants))
+    rates = {f"{name}_per_second": statistics.median(t[name] for t in turns) for name in contestants}
+    return rates | {
+        "speedup_over_loop": statistics.median(t["turncoat"] / t["loop"] for t in turns),
+        "share_of_matmul_speed": statistics.median(t["turncoat"] / t["products"] for t in turns),
+        "attack_over_epoch": attack_over_epoch(data, max(t["turncoat"] for t in turns)),
+        "peak_gib": peak_memory(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.peak:
+        train_for_peak()
+        return
+    figures = measure()
+    if arguments.json:
+        print(json.dumps(figures, indent=2))
+        return
+    print(f"softmax regression, {EXAMPLES} x {PIXELS}, {CELLS} cells, batch {BATCH}")
+    for name, value in figures.items():
+        print(f"{name:24} {value:12,.3f}" if value < 1000 else f"{name:24} {value:12,.0f}")
+
+
+if __name__ == "__main__":
+    main()

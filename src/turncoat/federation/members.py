@@ -1,0 +1,91 @@
+"""A federation's constants for one seed: whose examples are whose, and what the server does with messages."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from turncoat.errors import TurncoatError
+from turncoat.federation.aggregators import aggregator
+from turncoat.federation.partition import deal
+from turncoat.federation.setting import Federation
+from turncoat.federation.visibility import looked_at
+from turncoat.models.stack import Model
+from turncoat.randomness import generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Members:
+    """The workers of one run; the first ``setting.hostile`` of them are hostile."""
+
+    setting: Federation
+    shards: tuple[Int[Tensor, " m"], ...]
+    aggregate: Callable[[Tensor, int], Tensor]
+    batch: int  # examples that a worker uses between two reports
+    rounds: int  # reports per epoch: as many as it takes to see about all of the data once
+    watched: frozenset[int]  # steps of the whole run whose messages are looked at
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """Where each hostile worker's rows stand in ``order``."""
+        ends = [0]
+        for shard in self.shards[: self.setting.hostile]:
+            ends.append(ends[-1] + len(shard))
+        return tuple(itertools.pairwise(ends))
+
+    @property
+    def order(self) -> Int[Tensor, " n"]:
+        """All examples, worker by worker: the hostile ones' come first."""
+        return torch.cat(self.shards)
+
+    def epoch(self, seed: int, epoch: int) -> Int[Tensor, "t w b"]:
+        """Every worker's examples for every report of an epoch: its own shard in a new order, again and again."""
+        rows = []
+        for worker, shard in enumerate(self.shards):
+            draw = generator(seed, "batches", epoch, worker)
+            order = torch.randperm(len(shard), generator=draw).to(shard.device)
+            index = torch.arange(self.rounds * self.batch, device=shard.device) % len(shard)
+            rows.append(shard[order[index]].view(self.rounds, self.batch))
+        return torch.stack(rows, 1)
+
+
+def members(
+    setting: Federation, model: Model, y: Int[Tensor, " n"], seed: int, batch_size: int, epochs: int
+) -> Members:
+    """Deal the data out and set the server up.
+
+    Raises:
+        TurncoatError: if a worker would hold nothing, or the aggregator cannot stand that many hostile workers.
+    """
+    shards = deal(y, setting.workers, setting.partition, generator(seed, "partition"))
+    head = (0, model.classes, 1) if "lfighter" not in setting.aggregator else _head(model)
+    rule = aggregator(setting.aggregator, head=head)
+    rule(torch.randn(1, setting.workers, model.classes * max(1, head[2]) + head[0]), setting.f)
+    batch = batch_size * setting.local_steps
+    rounds = max(1, -(-len(y) // (setting.workers * batch)))
+    return Members(
+        setting=setting,
+        shards=tuple(shard.to(y.device) for shard in shards),
+        aggregate=rule,
+        batch=batch,
+        rounds=rounds,
+        watched=frozenset(looked_at(rounds * epochs)),
+    )
+
+
+def _head(model: Model) -> tuple[int, int, int]:
+    """Where the output layer's (classes, width) block lies in a packed vector."""
+    one = model.init(generator(0, "head"), 1)
+    start = 0
+    for name, value in one.items():
+        shape = value.movedim(model.replica_axis[name], 0).shape[1:]
+        if name in model.head and len(shape) == 2 and model.classes in shape:
+            return start, model.classes, shape.numel() // model.classes
+        start += shape.numel()
+    raise TurncoatError(
+        f"lfighter needs an output layer with one row per class, but model {model.name!r} has none:"
+        " use another aggregator, such as trimmed_mean"
+    )

@@ -1,0 +1,44 @@
+"""How a threat reads in a federation: write access is the hostile workers' own data, placed once and for all."""
+
+import dataclasses
+
+from turncoat.errors import TurncoatError
+from turncoat.federation.attacks import GRADIENT_ATTACKS
+from turncoat.federation.setting import Federation
+from turncoat.models.stack import Model
+from turncoat.threat import Threat
+from turncoat.training.recipe import Recipe
+
+MESSAGES = 20  # replicas whose workers' messages are held at once
+
+
+def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
+    """The threat with k = h/w and its workers' own shards as write access; unchanged where data are pooled.
+
+    Raises:
+        TurncoatError: if the threat names another write access, or a gradient attack has no messages to forge.
+    """
+    if not federation.workers:
+        if threat.selection in GRADIENT_ATTACKS:
+            raise TurncoatError(
+                f"selection {threat.selection!r} forges workers' messages: give workers and hostile, such as"
+                " workers = 10 and hostile = 2"
+            )
+        return threat
+    k = federation.write_access
+    if threat.write_access not in (0.0, k):
+        raise TurncoatError(
+            f"write_access is {threat.write_access}, but {federation.hostile} hostile of {federation.workers}"
+            f" workers own k = {k:g} of the data: leave write_access out"
+        )
+    if recipe.optimizer != "sgd" and federation.local_steps > 1:
+        raise TurncoatError(
+            f"local_steps = {federation.local_steps} averages parameters, so optimizer {recipe.optimizer!r} would"
+            " do nothing: use sgd"
+        )
+    return dataclasses.replace(threat, write_access=k, placement="fixed")
+
+
+def tile_size(model: Model, federation: Federation) -> int:
+    """Replicas per stack: fewer in a federation, where every worker of every replica holds a message."""
+    return min(model.tile, MESSAGES) if federation.workers else model.tile
