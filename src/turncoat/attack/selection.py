@@ -143,7 +143,7 @@ def resolve(selection: "str | Rule") -> "Selection | Rule":
 
 
 def check_spent(
-    new: Tensor, old: Int[Tensor, "m *r"], flips: Int[Tensor, "*r"], classes: int
+    new: object, old: Int[Tensor, "m *r"], flips: Int[Tensor, "*r"], classes: int
 ) -> Int[Tensor, "m *r"]:
     """The one place that judges a selection's result, whoever wrote it.
 
