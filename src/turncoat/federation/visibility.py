@@ -16,12 +16,19 @@ ROUNDS = 100  # rounds of a run that are looked at, evenly spread
 def signs(
     messages: Float[Tensor, "r w p"], hostile: int, example_norms: Float[Tensor, "w r"]
 ) -> Float[Tensor, "r w s"]:
-    """Per worker: norm of its message, cosine to the mean of the honest messages, mean per-example gradient norm."""
+    """Per worker: norm of its message, cosine to the mean of the honest messages, mean per-example gradient norm.
+
+    An honest worker is compared with the mean of the *other* honest ones: its own message in the mean would make
+    it look closer than any outsider can be.
+    """
     norm = messages.norm(dim=2)
-    mean = messages[:, hostile:].mean(1)
-    across = torch.einsum("rwp,rp->rw", messages, mean)
+    honest = messages.shape[1] - hostile
+    total = messages[:, hostile:].sum(1, keepdim=True)
+    others = total.expand_as(messages).clone()
+    if honest > 1:
+        others[:, hostile:] -= messages[:, hostile:]
     tiny = torch.finfo(messages.dtype).tiny
-    cosine = across / (norm * mean.norm(dim=1, keepdim=True)).clamp(min=tiny)
+    cosine = (messages * others).sum(2) / (norm * others.norm(dim=2)).clamp(min=tiny)
     return torch.stack([norm, cosine, example_norms.T], 2)
 
 
