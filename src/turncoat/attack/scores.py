@@ -5,11 +5,13 @@ of S[i, y_i] and a term without labels, where S[i, c] is the directional derivat
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import grad, jvp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from turncoat.attack.direction import Params
 from turncoat.errors import TurncoatError
@@ -18,6 +20,7 @@ LogitsFn = Callable[[Params, Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 CHUNK = 4096  # examples whose activations are held at once
+SLOPES = 1 << 24  # derivatives of a loss of one's own that are held at once
 
 
 def label_scores(
@@ -31,12 +34,13 @@ def label_scores(
     """Score of every label of every example: what it adds to n·⟨-∇L, Δ⟩ if the example carries that label.
 
     One forward-mode product for all examples and classes together. ``logits_fn(params, x)`` gives the logits
-    (n, c); examples must not influence each other. Without ``loss`` (cross-entropy) the score is S[i, c] =
-    (J_i Δ)_c; with ``loss(logits (c,), label) -> scalar`` it is -⟨∂ℓ/∂z(z_i, c), J_i Δ⟩.
+    (n, c); examples must not influence each other. Parameters that ``direction`` leaves out do not move.
+    Without ``loss`` (cross-entropy) the score is S[i, c] = (J_i Δ)_c; with ``loss(logits (c,), label) -> scalar``
+    it is -⟨∂ℓ/∂z(z_i, c), J_i Δ⟩.
 
     Raises:
-        TurncoatError: if the output is not (n, c), the loss is not a scalar per example, or an operation of
-            the model has no forward-mode derivative.
+        TurncoatError: if the output is not (n, c), the direction does not fit the parameters, the loss is not
+            one number per example, or an operation of the model has no forward-mode derivative.
     """
     parts = [_scores(logits_fn, params, part, direction, loss) for part in x.split(chunk)]
     return torch.cat(parts)
@@ -47,45 +51,108 @@ def centred(scores: Float[Tensor, "n c *r"], logits: Float[Tensor, "n c *r"]) ->
     return scores - (logits.softmax(1) * scores).sum(1, keepdim=True)
 
 
-def _scores(
-    logits_fn: LogitsFn, params: Params, x: Tensor, direction: Params, loss: Loss | None
-) -> Float[Tensor, "n c"]:
-    logits, tangent = _directional(logits_fn, params, x, direction)
-    if logits.ndim != 2 or len(logits) != len(x):
-        raise TurncoatError(
-            f"the model's output has shape {tuple(logits.shape)} for {len(x)} examples, but must be"
-            f" (n, c): one row of class logits per example"
-        )
-    if loss is None:
-        return tangent
-    return _loss_scores(logits, tangent, loss)
+def directional(logits_fn: LogitsFn, params: Params, x: Tensor, direction: Params) -> tuple[Tensor, Tensor]:
+    """Logits, and their derivative along ``direction``; parameters that it leaves out do not move.
 
-
-def _directional(logits_fn: LogitsFn, params: Params, x: Tensor, direction: Params) -> tuple[Tensor, Tensor]:
-    tangents = {name: direction[name] for name in params}
+    Raises:
+        TurncoatError: if an operation has no forward-mode derivative, or the direction does not fit.
+    """
+    check_direction(params, direction)
+    still = {name: value for name, value in params.items() if name not in direction}
+    moving = {name: params[name] for name in direction}
     try:
-        logits, tangent, *_ = jvp(lambda p: logits_fn(p, x), (params,), (tangents,))
-    except NotImplementedError as error:
-        line = str(error).splitlines()[0]
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward mode
+            logits, tangent, *_ = jvp(lambda p: logits_fn(still | p, x), (moving,), (direction,))
+    except (NotImplementedError, RuntimeError) as error:
+        if not lacks_forward_mode(error):
+            raise
         raise TurncoatError(
-            f"an operation of the model has no forward-mode derivative ({line}): write attention in plain"
-            f" matrix products (set the sdpa backend to MATH), or use selection='last_layer'"
+            f"an operation of the model has no forward-mode derivative ({_line(error)}): write it in plain"
+            " operations (attention as matrix products), or use selection 'last_layer'"
         ) from error
     return logits, tangent
 
 
-def _loss_scores(
+def lacks_forward_mode(error: Exception) -> bool:
+    """Whether this is how PyTorch says that it cannot push a tangent through an operation."""
+    text = str(error)
+    return any(sign in text for sign in ("forward AD", "forward mode AD", "jvp", "setup_context"))
+
+
+def check_logits(logits: Tensor, n: int) -> None:
+    """Judge a model's output.
+
+    Raises:
+        TurncoatError: if it is not one row of class logits per example.
+    """
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != n:
+        came = f"has shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise TurncoatError(
+            f"the model's output {came} for {n} examples, but must be (n, c): one row of class logits per example"
+        )
+
+
+def check_direction(params: Params, direction: Params) -> None:
+    """Judge a direction's names and shapes.
+
+    Raises:
+        TurncoatError: for a name that is no parameter, or another shape than the parameter's.
+    """
+    for name, value in direction.items():
+        if name not in params:
+            raise TurncoatError(
+                f"the direction has {name!r}, which is no parameter here (parameters: {', '.join(params)})"
+            )
+        if value.shape != params[name].shape:
+            raise TurncoatError(
+                f"the direction's {name!r} has shape {tuple(value.shape)}, but the parameter has"
+                f" {tuple(params[name].shape)}"
+            )
+
+
+def loss_scores(
     logits: Float[Tensor, "n c"], tangent: Float[Tensor, "n c"], loss: Loss
 ) -> Float[Tensor, "n c"]:
-    def scalar(z: Tensor, c: Tensor) -> Tensor:
-        value = loss(z, c)
-        if value.ndim != 0:
-            raise TurncoatError(
-                f"the loss gives shape {tuple(value.shape)} for one example, but must give one number:"
-                f" loss(logits of shape (c,), label) -> scalar"
-            )
-        return value
+    """Scores -⟨∂ℓ/∂z(z_i, c), J_i Δ⟩ of any per-example loss.
+
+    Raises:
+        TurncoatError: if the loss does not give one number for one example's logits and label.
+    """
 
     labels = torch.arange(logits.shape[1], device=logits.device)
-    slopes = vmap(vmap(grad(scalar), (None, 0)), (0, None))(logits, labels)  # (n, label, c)
-    return -torch.einsum("nlc,nc->nl", slopes, tangent)
+    slope = vmap(vmap(grad(partial(one_loss, loss)), (None, 0)), (0, None))
+    rows = max(1, SLOPES // logits.shape[1] ** 2)
+    parts = [
+        -torch.einsum("nlc,nc->nl", slope(z, labels), t)
+        for z, t in zip(logits.split(rows), tangent.split(rows), strict=True)
+    ]
+    return torch.cat(parts)
+
+
+def one_loss(loss: Loss, z: Float[Tensor, " c"], label: Tensor) -> Float[Tensor, ""]:
+    """The loss of one example.
+
+    Raises:
+        TurncoatError: if ``loss`` does not give one number for it.
+    """
+    wanted = "it is called as loss(logits of shape (c,), label) and must give one number for one example"
+    try:
+        value = loss(z, label)
+    except Exception as error:
+        raise TurncoatError(f"the loss failed on one example ({_line(error)}): {wanted}") from error
+    if not isinstance(value, Tensor) or value.ndim != 0:
+        came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise TurncoatError(f"the loss gives {came}: {wanted}")
+    return value
+
+
+def _scores(
+    logits_fn: LogitsFn, params: Params, x: Tensor, direction: Params, loss: Loss | None
+) -> Float[Tensor, "n c"]:
+    logits, tangent = directional(logits_fn, params, x, direction)
+    check_logits(logits, len(x))
+    return tangent if loss is None else loss_scores(logits, tangent, loss)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,104 @@
+"""Two-layer perceptron with ReLU; PyTorch's default start. Gradients and scores are written by hand.
+
+All replicas eat the same batch, so the first layer of the whole stack is one matrix product: its parameters are
+(r, h, d + 1) with the bias last, seen as (r·h, d + 1). Activations are (r, h, n), so that the second layer is one
+batched product and neither product nor gradient needs a copy. Of the layouts tried on the CPU this is the
+fastest: a step takes about a tenth longer than its matrix products alone.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from turncoat.attack.direction import Params
+from turncoat.models.logistic import with_bias
+from turncoat.models.stack import Model, Pullback
+
+HIDDEN, WEIGHT, BIAS = "hidden", "weight", "bias"
+CACHE = 8 << 20  # bytes of parameters that a step still reads from the cache
+
+
+def mlp(features: int, classes: int, hidden: int = 128) -> Model:
+    """The stack of ``features`` → ``hidden`` → ``classes`` networks."""
+
+    def init(generator: torch.Generator, replicas: int) -> Params:
+        first, second = features**-0.5, hidden**-0.5
+
+        def draw(bound: float, *shape: int) -> Tensor:
+            one = torch.empty(1, *shape).uniform_(-bound, bound, generator=generator)
+            return one.repeat(replicas, 1, 1)
+
+        return {
+            HIDDEN: torch.cat([draw(first, hidden, features), draw(first, hidden, 1)], 2),
+            WEIGHT: draw(second, classes, hidden),
+            BIAS: draw(second, classes, 1),
+        }
+
+    size = 4 * (hidden * (features + 1) + classes * (hidden + 1))
+    return Model(
+        name="mlp" if hidden == 128 else f"mlp:{hidden}",
+        classes=classes,
+        prepare=with_bias,
+        init=init,
+        logits=logits,
+        forward=forward,
+        pullback=lambda params, x: _pullback(params, x, _first(params[HIDDEN], x).relu_()),
+        scores=scores,
+        replica_axis={HIDDEN: 0, WEIGHT: 0, BIAS: 0},
+        head=(WEIGHT, BIAS),
+        tile=max(4, min(200, CACHE // size)),
+        chunk=1024,
+    )
+
+
+def logits(params: Params, x: Float[Tensor, "n d1"]) -> Float[Tensor, "n c r"]:
+    """What the networks answer."""
+    return _outward(_second(params, _first(params[HIDDEN], x).relu()))
+
+
+def forward(params: Params, x: Float[Tensor, "n d1"]) -> tuple[Float[Tensor, "n c r"], Pullback]:
+    """Logits, and how to pull a residual back."""
+    active = _first(params[HIDDEN], x).relu_()
+    return _outward(_second(params, active)), _pullback(params, x, active)
+
+
+def scores(params: Params, x: Float[Tensor, "n d1"], direction: Params) -> Float[Tensor, "n c r"]:
+    """Directional derivative of the logits; parameters that ``direction`` leaves out do not move."""
+    active = _first(params[HIDDEN], x)
+    moved = None
+    if HIDDEN in direction:
+        moved = _first(direction[HIDDEN], x).mul_(active > 0)
+    active = active.relu_()
+    result = torch.baddbmm(direction[BIAS], direction[WEIGHT], active)
+    if moved is not None:
+        result = result.baddbmm_(params[WEIGHT], moved)
+    return _outward(result)
+
+
+def _pullback(params: Params, x: Tensor, active: Float[Tensor, "r h n"]) -> Pullback:
+    def pull(residual: Tensor, into: Params, weight: float) -> None:
+        rest = _inward(residual)
+        # ``into`` may be the parameters themselves: what is read of them is read before the first addition
+        back = torch.bmm(params[WEIGHT].transpose(1, 2), rest)
+        back = torch.ops.aten.threshold_backward(back, active, 0)
+        into[WEIGHT].baddbmm_(rest, active.transpose(1, 2), alpha=weight)
+        into[BIAS].add_(rest.sum(2, keepdim=True), alpha=weight)
+        into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
+
+    return pull
+
+
+def _first(weight: Float[Tensor, "r h d1"], x: Float[Tensor, "n d1"]) -> Float[Tensor, "r h n"]:
+    return torch.mm(weight.flatten(0, 1), x.T).view(len(weight), -1, len(x))
+
+
+def _second(params: Params, active: Float[Tensor, "r h n"]) -> Float[Tensor, "r c n"]:
+    return torch.baddbmm(params[BIAS], params[WEIGHT], active)
+
+
+def _outward(values: Float[Tensor, "r c n"]) -> Float[Tensor, "n c r"]:
+    return values.permute(2, 1, 0).contiguous()
+
+
+def _inward(values: Float[Tensor, "n c r"]) -> Float[Tensor, "r c n"]:
+    return values.permute(2, 1, 0).contiguous()

@@ -1,0 +1,141 @@
+"""Any ``nn.Module`` as a stack of replicas, through ``torch.func``.
+
+On a GPU the replicas run together by ``vmap``; on the CPU one after the other, which is faster there (batched
+products and convolutions over many small weights are slower than one at a time) and holds less memory.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from turncoat.attack.direction import Params
+from turncoat.attack.scores import directional
+from turncoat.models.probe import fits, last_layer
+from turncoat.models.stack import Model, Pullback
+
+TILE = 8  # replicas whose activations are held at once
+CHUNK = 128  # examples, for each of them
+
+
+def module_stack(
+    name: str,
+    make: Callable[[], nn.Module],
+    example: Float[Tensor, "n d"],
+    shape: tuple[int, ...],
+    classes: int,
+) -> Model:
+    """The stack of the modules that ``make`` builds; images reach them in their shape, other data flat.
+
+    Parameters that want no gradient, and buffers, are those of the first module for all seeds.
+
+    Raises:
+        TurncoatError: if the module does not fit (see ``probe.fits``).
+    """
+
+    def prepare(x: Tensor) -> Tensor:
+        return x.reshape(len(x), *shape) if len(shape) == 3 else x
+
+    module = seeded(make, 0)
+    few = prepare(example)
+    fits(name, module, few, classes)
+    trained = tuple(key for key, p in module.named_parameters() if p.requires_grad)
+
+    def init(generator: torch.Generator, replicas: int) -> Params:
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        fresh = dict(seeded(make, seed).named_parameters())
+        return {
+            key: fresh[key].detach().unsqueeze(0).repeat(replicas, *(1,) * fresh[key].ndim) for key in trained
+        }
+
+    logits = stacked(functional(module))
+    return Model(
+        name=name,
+        classes=classes,
+        prepare=prepare,
+        init=init,
+        logits=logits,
+        forward=lambda params, x: _forward(functional(module), params, x),
+        pullback=lambda params, x: _forward(functional(module), params, x)[1],
+        scores=lambda params, x, direction: _scores(functional(module), params, x, direction),
+        replica_axis=dict.fromkeys(trained, 0),
+        head=last_layer(module, few),
+        tile=TILE,
+        chunk=CHUNK,
+    )
+
+
+Call = Callable[[Params, Tensor], Tensor]  # one replica's logits (n, c)
+
+
+def functional(module: nn.Module) -> Call:
+    """The module as a function of its trained parameters; its buffers and other parameters stay as they are."""
+    fixed = dict(module.named_buffers())
+    fixed |= {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
+
+    def call(params: Params, x: Tensor) -> Tensor:
+        here = {name: value.to(x.device) for name, value in fixed.items()}
+        result: Tensor = functional_call(module, here | params, (x,))
+        return result
+
+    return call
+
+
+def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a module whose default initialisation is drawn from ``seed``; the global generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        return make()
+
+
+def stacked(call: Call) -> Call:
+    """The same for a stack: logits (n, c, r)."""
+
+    def run(params: Params, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            together: Tensor = vmap(call, (0, None), out_dims=2)(params, x)
+            return together
+        return torch.stack([call(one, x) for one in _each(params)], 2)
+
+    return run
+
+
+def _forward(call: Call, params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+    # copies: the caller may step the parameters in place before the last replica is pulled back
+    if x.is_cuda:
+        stacks = [{name: value.detach().clone().requires_grad_() for name, value in params.items()}]
+        with torch.enable_grad():
+            outs = [stacked(call)(stacks[0], x)]
+        return outs[0].detach(), lambda residual, into, weight: _pull(
+            stacks[0], outs[0], residual, into, weight
+        )
+    leaves = [{name: v.detach().clone().requires_grad_() for name, v in one.items()} for one in _each(params)]
+    with torch.enable_grad():
+        outs = [call(leaf, x) for leaf in leaves]
+
+    def pull(residual: Tensor, into: Params, weight: float) -> None:
+        for j, (leaf, out) in enumerate(zip(leaves, outs, strict=True)):
+            _pull(leaf, out, residual[:, :, j], {name: value[j] for name, value in into.items()}, weight)
+
+    return torch.stack([out.detach() for out in outs], 2), pull
+
+
+def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: float) -> None:
+    found = torch.autograd.grad(out, list(leaf.values()), residual, allow_unused=True)
+    for name, gradient in zip(leaf, found, strict=True):
+        if gradient is not None:
+            into[name].add_(gradient, alpha=weight)
+
+
+def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
+    if x.is_cuda:
+        return directional(stacked(call), params, x, direction)[1]
+    pairs = zip(_each(params), _each(direction), strict=True)
+    return torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2)
+
+
+def _each(params: Params) -> list[Params]:
+    replicas = len(next(iter(params.values())))
+    return [{name: value[j] for name, value in params.items()} for j in range(replicas)]
