@@ -144,7 +144,9 @@ def report(
     before = -dot(honest, direction, axis)
     norm, across = dot(honest, honest, axis), dot(honest, change, axis)
     poisoned = (norm + 2 * across + dot(change, change, axis)).clamp(min=0)
-    cosine = (norm + across) / (norm * poisoned).sqrt().clamp(min=torch.finfo(norm.dtype).tiny)
+    # the product of two small squares would be zero where their roots' product is not
+    scale = (norm.sqrt() * poisoned.sqrt()).clamp(min=torch.finfo(norm.dtype).tiny)
+    cosine = ((norm + across) / scale).clamp(-1, 1)
     return Report(flips.to(norm.dtype), before, before - dot(change, direction, axis), cosine)
 
 
