@@ -1,0 +1,40 @@
+# Every target makes .venv if it is missing. PYTHON names the interpreter it is made from (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench docs clean
+
+demo: $(READY)          ## attack a model on real handwritten digits: table and picture
+	$(BIN)/turncoat sweep --store demo.db
+	$(BIN)/turncoat figure heatmap --store demo.db -o demo.png
+	@echo "the picture is demo.png"
+
+test: $(READY)          ## run the tests
+	$(BIN)/pytest
+
+check: $(READY)         ## format, lint, types, tests with shape checks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+bench: $(READY)         ## the figures of every benchmark
+	$(BIN)/python benchmarks/sweep.py
+
+docs: $(VENV)/.docs     ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
