@@ -4,9 +4,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from turncoat.attack.worst_flips import FlippedLabels, Flips, worst_flips
     from turncoat.data import load
     from turncoat.data.dataset import Dataset, from_arrays
     from turncoat.errors import TurncoatError
+    from turncoat.federation.setting import Federation
     from turncoat.threat import Threat
     from turncoat.training.engine import train
     from turncoat.training.recipe import Recipe
@@ -14,10 +16,26 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Dataset", "Recipe", "Results", "Threat", "TurncoatError", "from_arrays", "load", "train"]
+__all__ = [
+    "Dataset",
+    "Federation",
+    "FlippedLabels",
+    "Flips",
+    "Recipe",
+    "Results",
+    "Threat",
+    "TurncoatError",
+    "from_arrays",
+    "load",
+    "train",
+    "worst_flips",
+]
 
 _HOMES = {
     "Dataset": "turncoat.data.dataset",
+    "Federation": "turncoat.federation.setting",
+    "FlippedLabels": "turncoat.attack.worst_flips",
+    "Flips": "turncoat.attack.worst_flips",
     "Recipe": "turncoat.training.recipe",
     "Results": "turncoat.training.results",
     "Threat": "turncoat.threat",
@@ -25,6 +43,7 @@ _HOMES = {
     "from_arrays": "turncoat.data.dataset",
     "load": "turncoat.data",
     "train": "turncoat.training.engine",
+    "worst_flips": "turncoat.attack.worst_flips",
 }
 
 

@@ -25,25 +25,16 @@ class Federation:
     worker_momentum: float = described(0.0, "momentum that workers apply to what they send, 0 to below 1")
 
     def __post_init__(self) -> None:
-        from turncoat.federation.aggregators import aggregator
-        from turncoat.federation.partition import parse
-
-        errors.whole(self.workers, "workers", 0)
-        errors.whole(self.hostile, "hostile", 0)
-        errors.whole(self.local_steps, "local_steps", 1)
-        errors.whole(self.tolerated, "tolerated", -1)
+        for name, least in (("workers", 0), ("hostile", 0), ("local_steps", 1), ("tolerated", -1)):
+            object.__setattr__(self, name, errors.whole(getattr(self, name), name, least))
         momentum = errors.share(self.worker_momentum, "worker_momentum")
         object.__setattr__(self, "worker_momentum", momentum)
         if momentum == 1:
             raise errors.TurncoatError("worker_momentum is 1, but must be below 1, such as 0.9")
-        parse(self.partition)
-        aggregator(self.aggregator)
         if self.workers == 0:
             self._check_pooled()
-        elif self.hostile > self.workers:
-            raise errors.TurncoatError(
-                f"hostile is {self.hostile}, but there are only {self.workers} workers: give at most that many"
-            )
+        else:
+            self._check_crowd()
 
     def _check_pooled(self) -> None:
         for field in dataclasses.fields(self):
@@ -52,6 +43,18 @@ class Federation:
                     f"{field.name} = {getattr(self, field.name)!r} needs workers: give workers too, such as"
                     " workers = 10"
                 )
+
+    def _check_crowd(self) -> None:
+        # imported late: a command line that shows help does not wait for torch
+        from turncoat.federation.aggregators import aggregator
+        from turncoat.federation.partition import parse
+
+        parse(self.partition)
+        aggregator(errors.text(self.aggregator, "aggregator"))
+        if self.hostile > self.workers:
+            raise errors.TurncoatError(
+                f"hostile is {self.hostile}, but there are only {self.workers} workers: give at most that many"
+            )
 
     @property
     def f(self) -> int:
