@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from jaxtyping import config
 
 from turncoat import from_arrays, load
 
@@ -39,3 +40,11 @@ def multi():
 @pytest.fixture(scope="session")
 def digits():
     return load("digits", "unit")
+
+
+@pytest.fixture
+def as_users_run():
+    """Without the shape and type checks of the tests, which would come before turncoat's own."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import numbers
 from collections.abc import Iterable
 
 
@@ -43,7 +44,7 @@ def real(value: object, what: str) -> float:
     Raises:
         TurncoatError: if it is not a finite number.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
         raise TurncoatError(f"{what} is {value!r}, but must be a finite number")
     return float(value)
 
@@ -66,9 +67,9 @@ def whole(value: object, what: str, least: int = 0) -> int:
     Raises:
         TurncoatError: if it is not a whole number or is too small.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise TurncoatError(f"{what} is {value!r}, but must be a whole number, {least} or more")
-    return value
+    return int(value)
 
 
 def text(value: object, what: str) -> str:

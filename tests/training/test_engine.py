@@ -1,17 +1,14 @@
 """The stacked engine against the one-by-one oracle, and what must not depend on how runs are stacked."""
 
-import dataclasses
 
 import numpy as np
 import pytest
 import torch
 from one_by_one import train_one
 
-from turncoat import Recipe, Threat, TurncoatError, models, train
-from turncoat.attack.selection import SELECTIONS
+from turncoat import Recipe, Threat, models, train
 from turncoat.threat import CLEAN
-from turncoat.training.engine import finished
-from turncoat.training.stack import material, stack_run, tiles
+from turncoat.training.stack import material, stack_run
 from turncoat.training.task import CURVES
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.3)

@@ -26,11 +26,11 @@ class Recipe:
     held_out: float = described(0.1, "share of the training data held out when patience is set")
 
     def __post_init__(self) -> None:
-        errors.whole(self.epochs, "epochs", 1)
-        errors.whole(self.batch_size, "batch_size", 1)
-        errors.whole(self.patience, "patience", 0)
         errors.choose(self.optimizer, OPTIMIZERS, "optimizer")
         for name, number in (
+            ("epochs", errors.whole(self.epochs, "epochs", 1)),
+            ("batch_size", errors.whole(self.batch_size, "batch_size", 1)),
+            ("patience", errors.whole(self.patience, "patience", 0)),
             ("learning_rate", errors.positive(self.learning_rate, "learning_rate")),
             ("momentum", errors.share(self.momentum, "momentum")),
             ("weight_decay", errors.real(self.weight_decay, "weight_decay")),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from turncoat import metrics
-from turncoat.errors import TurncoatError
+from turncoat.errors import TurncoatError, choose
 from turncoat.federation.setting import POOLED, Federation
 from turncoat.federation.visibility import SIGNS, summarise
 from turncoat.fields import descriptions
@@ -114,9 +114,14 @@ class Results:
         return found.items()
 
     def breakdown_budget(self, **fields: Any) -> float:
-        """Smallest global budget whose accuracy falls to chance, among threats with these field values."""
+        """Smallest global budget whose accuracy falls to chance, among threats with these field values.
+
+        Raises:
+            TurncoatError: for a name that is no field of a threat.
+        """
         table = self.summary()
         for name, value in fields.items():
+            choose(name, descriptions(Threat), "field")
             table = table[(table[name] == value) & (table["write_access"] > 0)]
         return metrics.breakdown_budget(
             table["global_budget"].tolist(), table["accuracy.low"].tolist(), self.setting.chance
