@@ -1,4 +1,4 @@
-"""Command-line options made from the described fields of Setup, Recipe and Threat."""
+"""Command-line options made from the described fields of Setup, Recipe, Federation and Threat."""
 
 import dataclasses
 import types
@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from turncoat.federation.setting import Federation
 from turncoat.fields import Description, descriptions
 from turncoat.sweep.setup import Setup
 from turncoat.threat import Threat
 from turncoat.training.recipe import Recipe
 
 Command = Callable[..., Any]
-PARTS: tuple[type, ...] = (Threat, Setup, Recipe)
+PARTS: tuple[type, ...] = (Threat, Setup, Recipe, Federation)
 
 
 def settings(command: Command) -> Command:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from turncoat.attack.selection import Selection, resolve
+from turncoat.federation.attacks import GRADIENT_ATTACKS
+from turncoat.federation.setting import Federation
 from turncoat.fields import descriptions
 from turncoat.sweep.setup import Setup
 from turncoat.threat import CLEAN, Threat
@@ -22,6 +24,7 @@ class Cell:
 
     setup: Setup
     recipe: Recipe
+    federation: Federation
     threat: Threat
     seed: int
     fingerprint: str = ""
@@ -80,16 +83,37 @@ class Idle:
     because: str
 
 
+def _forges(cell: Cell) -> bool:
+    return cell.threat.selection in GRADIENT_ATTACKS
+
+
 def _blind(cell: Cell) -> bool:
+    if _forges(cell):
+        return True
     rule = resolve(cell.threat.selection)
     return isinstance(rule, Selection) and rule.needs == "nothing"
+
+
+def _sees_through(cell: Cell) -> bool:
+    """Whether the optimal flips are exact for the server's step as it is."""
+    return cell.recipe.optimizer == "sgd" and cell.federation.aggregator == "mean"
 
 
 IDLE = (
     Idle(
         tuple(descriptions(Threat)),
-        lambda cell: cell.threat.is_clean,
+        lambda cell: cell.threat.is_clean and not cell.federation.workers,
         "write_access is 0, so there is no attacker; set write_access above 0",
+    ),
+    Idle(
+        tuple(descriptions(Threat)),
+        lambda cell: cell.threat.is_clean,
+        "no worker is hostile, so there is no attacker; set hostile to 1 or more",
+    ),
+    Idle(
+        ("local_budget", "schedule"),
+        _forges,
+        "selection {selection!r} forges messages and flips no labels; set selection to 'optimal'",
     ),
     Idle(
         ("goal", "knowledge", "aware"),
@@ -103,8 +127,9 @@ IDLE = (
     ),
     Idle(
         ("aware",),
-        lambda cell: cell.recipe.optimizer == "sgd",
-        "optimizer 'sgd' steps along the gradient itself; set optimizer to 'adam'",
+        _sees_through,
+        "optimizer 'sgd' steps along the mean gradient itself; set optimizer to 'adam', or give workers and an"
+        " aggregator other than 'mean'",
     ),
     Idle(
         ("held_out",),
@@ -119,6 +144,8 @@ def normalised(cell: Cell) -> Cell:
     for idle in IDLE:
         if idle.when(cell):
             cell = with_defaults(cell, idle.fields)
+    if cell.federation.workers and not cell.threat.is_clean:
+        cell = dataclasses.replace(cell, threat=dataclasses.replace(cell.threat, placement="fixed"))
     return cell
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import tomllib
+import typing
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from turncoat import errors
 from turncoat.data import DATASETS, SCALES, load
 from turncoat.errors import TurncoatError
+from turncoat.federation.threats import placed_in
+from turncoat.fields import descriptions
 from turncoat.models import MODELS
 from turncoat.sweep.cells import KEYS, PARTS, Cell, clean_twin, default, normalised, why_idle
 from turncoat.sweep.setup import Setup
@@ -62,9 +65,9 @@ def experiment(keys: Mapping[str, Any], name: str = "") -> Experiment:
     with telling(name):
         axes = {}
         for given, value in keys.items():
-            errors.choose(given, (*KEYS, "seeds", "device"), "key")
             if isinstance(value, dict):
-                raise TurncoatError(f"{given} is a table, but keys are flat: write {given} = value")
+                raise TurncoatError(f"[{given}] is a table, but keys are flat: leave the line out")
+            errors.choose(given, (*KEYS, "seeds", "device"), "key")
             if given in KEYS:
                 axes[given] = _values(given, value)
         device = errors.text(keys.get("device", "cpu"), "device")
@@ -92,7 +95,7 @@ def cells(experiment: Experiment) -> list[Cell]:
     """
     with telling(experiment.name):
         found: dict[Cell, None] = {}
-        asked = [_checked(cell) for cell in _combinations(experiment)]
+        asked = [_placed(_checked(cell), experiment) for cell in _combinations(experiment)]
         for cell in asked:
             found[clean_twin(normalised(cell))] = None
             found[normalised(cell)] = None
@@ -129,13 +132,30 @@ class telling:
 
 def _values(name: str, value: Any) -> tuple[Any, ...]:
     if not isinstance(value, list):
-        return (value,)
+        return (_typed(name, value),)
     if not value:
         raise TurncoatError(f"{name} is an empty list: give at least one value")
     for item in value:
         if isinstance(item, list | dict):
             raise TurncoatError(f"{name} holds {item!r}, but a list to be swept holds plain values")
-    return tuple(dict.fromkeys(value))
+    return tuple(dict.fromkeys(_typed(name, item) for item in value))
+
+
+def _typed(name: str, value: object) -> object:
+    """The value as the field's type: ``1`` will do for a float, anything else that differs is a mistake."""
+    annotation = descriptions(PARTS[KEYS[name]])[name][0].type
+    kinds = (annotation, *typing.get_args(annotation))
+    if bool in kinds:
+        if not isinstance(value, bool):
+            raise TurncoatError(f"{name} is {value!r}, but must be true or false")
+        return value
+    if float in kinds:
+        return errors.real(value, name)
+    if int in kinds:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TurncoatError(f"{name} is {value!r}, but must be a whole number")
+        return value
+    return errors.text(value, name)
 
 
 def _combinations(experiment: Experiment) -> list[Cell]:
@@ -156,6 +176,15 @@ def _checked(cell: Cell) -> Cell:
         errors.choose(cell.setup.model, MODELS, "model")
     errors.choose(cell.setup.scale, SCALES, "scale")
     return cell
+
+
+def _placed(cell: Cell, experiment: Experiment) -> Cell:
+    """With the write access that a federation's hostile workers have."""
+    if cell.federation.workers and "write_access" in experiment.axes:
+        raise TurncoatError(
+            "write_access is hostile / workers in a federation: leave write_access out, and set hostile"
+        )
+    return dataclasses.replace(cell, threat=placed_in(cell.federation, cell.threat, cell.recipe))
 
 
 def _refuse_idle(experiment: Experiment, asked: list[Cell], found: list[Cell]) -> None:

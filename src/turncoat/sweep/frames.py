@@ -6,19 +6,20 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from turncoat.sweep.cells import COLUMNS, PARTS, Cell, Config, from_config
+from turncoat.sweep.cells import COLUMNS, PARTS, Config, from_config
 from turncoat.training.results import Results, Run, Setting
 from turncoat.training.task import CURVES
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Record:
-    """One cell: its config, its curves (epochs, CURVES), and two figures of its setting."""
+    """One cell: its config, its curves (epochs, CURVES), two figures of its setting, a federation's samples."""
 
     config: Config
     curves: np.ndarray
     chance: float
     step_stability: float | None  # None where the criterion does not apply
+    samples: np.ndarray | None = None  # (looks, workers, SIGNS)
 
 
 def curves(records: list[Record]) -> pd.DataFrame:
@@ -42,23 +43,47 @@ def summary(records: list[Record]) -> pd.DataFrame:
     tables = []
     for _, group in itertools.groupby(sorted(records, key=_order), key=_setting):
         alike = list(group)
-        cells = [from_config(record.config) for record in alike]
-        table = _results(alike, cells).summary()
-        for name in reversed(COLUMNS):
-            if name != "seed" and name not in table.columns:
-                table.insert(0, name, [alike[0].config[name]] * len(table))
+        table = _with_setting(_results(alike).summary(), alike[0])
         table["chance"] = alike[0].chance
         table["step_stability"] = np.nan if (s := alike[0].step_stability) is None else s
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
 
 
-def _results(records: list[Record], cells: list[Cell]) -> Results:
+def visibility(records: list[Record]) -> pd.DataFrame:
+    """One row per cell, look and worker of the federations: the config, and what detection looks at."""
+    tables = []
+    records = [record for record in records if record.samples is not None]
+    for _, group in itertools.groupby(sorted(records, key=_order), key=_setting):
+        alike = list(group)
+        tables.append(_with_setting(_results(alike).visibility(), alike[0]))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def _with_setting(table: pd.DataFrame, record: Record) -> pd.DataFrame:
+    missing = [name for name in COLUMNS if name != "seed" and name not in table.columns]
+    setting = pd.DataFrame([[record.config[name] for name in missing]], columns=missing)
+    return pd.concat([setting.loc[[0] * len(table)].reset_index(drop=True), table], axis=1)
+
+
+def _results(records: list[Record]) -> Results:
+    cells = [from_config(record.config) for record in records]
     first = records[0]
     setup = cells[0].setup
     stability = float("nan") if first.step_stability is None else first.step_stability
-    setting = Setting(setup.dataset, setup.scale, setup.model, cells[0].recipe, first.chance, stability)
-    runs = (Run(cell.threat, cell.seed, record.curves) for cell, record in zip(cells, records, strict=True))
+    setting = Setting(
+        setup.dataset,
+        setup.scale,
+        setup.model,
+        cells[0].recipe,
+        first.chance,
+        stability,
+        cells[0].federation,
+    )
+    runs = (
+        Run(cell.threat, cell.seed, record.curves, record.samples)
+        for cell, record in zip(cells, records, strict=True)
+    )
     return Results(setting, tuple(runs))
 
 

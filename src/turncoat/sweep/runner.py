@@ -13,6 +13,7 @@ import numpy as np
 from turncoat import models
 from turncoat.data import load
 from turncoat.errors import TurncoatError, real
+from turncoat.federation.threats import tile_size
 from turncoat.metrics import chance
 from turncoat.sweep import claims
 from turncoat.sweep.cells import Cell, config, key
@@ -81,7 +82,8 @@ def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planne
     for alike in sorted(by_seed(wanted), key=lambda group: order[group[0].setup]):
         if all(key(cell) in known for cell in alike):
             continue
-        tile = prepared(alike[0].setup, alike[0].fingerprint, device).model.tile
+        model = prepared(alike[0].setup, alike[0].fingerprint, device).model
+        tile = tile_size(model, alike[0].federation)
         for stack in stacks(alike, tile, known):
             yield Planned(stack, start(stack, device).steps())
 
@@ -108,7 +110,8 @@ def start(stack: Stack, device: str) -> StackRun:
     """The stack's run before its first step."""
     first = stack.cells[0]
     data = prepared(first.setup, first.fingerprint, device)
-    return stack_run(data, first.recipe, first.seed, tuple(cell.threat for cell in stack.cells))
+    threats = tuple(cell.threat for cell in stack.cells)
+    return stack_run(data, first.recipe, first.seed, threats, first.federation)
 
 
 def checkpoint_interval() -> float:
@@ -201,7 +204,10 @@ class _Sweep:
         common = chance(prepared(first.setup, first.fingerprint, self.device).y_test)
         step = stability(first.setup, first.fingerprint, first.recipe, self.device)
         return [
-            (key(cell), Record(config(cell), np.ascontiguousarray(done.curves), common, _known(step)))
+            (
+                key(cell),
+                Record(config(cell), np.ascontiguousarray(done.curves), common, _known(step), done.samples),
+            )
             for cell, done in zip(stack.cells, finished(run), strict=True)
         ]
 

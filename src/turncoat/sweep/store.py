@@ -15,13 +15,13 @@ from turncoat.sweep import frames
 from turncoat.sweep.packing import pack, unpack
 
 APPLICATION = 0x7475726E  # "turn": SQLite keeps it in the file's header
-VERSION = 1  # of the tables below
+VERSION = 2  # of the tables below
 BUSY = 60.0  # seconds to wait for another writer
 TABLES = """
 CREATE TABLE environments (id INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE);
 CREATE TABLE cells (
     key TEXT PRIMARY KEY, config TEXT NOT NULL, curves BLOB NOT NULL, chance REAL NOT NULL,
-    step_stability REAL, environment INTEGER NOT NULL REFERENCES environments (id), written_at TEXT NOT NULL
+    step_stability REAL, samples BLOB, environment INTEGER NOT NULL REFERENCES environments (id), written_at TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE checkpoints (stack TEXT PRIMARY KEY, state BLOB NOT NULL, steps INTEGER NOT NULL);
 CREATE TABLE leases (
@@ -68,11 +68,17 @@ class Store:
 
     def records(self) -> list[frames.Record]:
         """All cells with their curves."""
-        query = "SELECT config, curves, chance, step_stability FROM cells"
+        query = "SELECT config, curves, chance, step_stability, samples FROM cells"
         with telling(self.path):
             return [
-                frames.Record(json.loads(config), unpack(curves)["curves"], chance, stability)
-                for config, curves, chance, stability in self.connection.execute(query)
+                frames.Record(
+                    json.loads(config),
+                    unpack(curves)["curves"],
+                    chance,
+                    stability,
+                    None if samples is None else unpack(samples)["samples"],
+                )
+                for config, curves, chance, stability, samples in self.connection.execute(query)
             ]
 
     def curves(self) -> pd.DataFrame:
@@ -82,6 +88,10 @@ class Store:
     def summary(self) -> pd.DataFrame:
         """One row per cell without its seed: all of the config and the statistics over seeds."""
         return frames.summary(self.records())
+
+    def visibility(self) -> pd.DataFrame:
+        """One row per federation's cell, seed, look and worker: all of the config, and what detection looks at."""
+        return frames.visibility(self.records())
 
 
 def add(
@@ -95,7 +105,7 @@ def add(
     (number,) = connection.execute("SELECT id FROM environments WHERE record = ?", (record,)).fetchone()
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     connection.executemany(
-        "INSERT OR IGNORE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 key,
@@ -103,6 +113,7 @@ def add(
                 pack({"curves": row.curves}),
                 row.chance,
                 row.step_stability,
+                None if row.samples is None else pack({"samples": row.samples.astype("float32")}),
                 number,
                 now,
             )
