@@ -42,7 +42,9 @@ def _styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
     @functools.wraps(function)
     def styled(*args: Any, **choices: Any) -> Figure:
         with style.applied():
-            return function(*args, **choices)
+            figure = function(*args, **choices)
+            figure.draw_without_rendering()  # ticks are made when drawn: so they keep this style whoever saves
+            return figure
 
     return styled
 

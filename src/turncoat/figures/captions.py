@@ -35,9 +35,9 @@ def setting(rows: pd.DataFrame) -> str:
     first = {c: rows[c].dropna().iloc[0] for c in rows.columns if rows[c].notna().any()}
     words = []
     if "dataset" in first:
-        words.append(f"{first['dataset']}" + (f" ({first['scale']} scale)" if "scale" in first else ""))
+        words.append(f"Data {first['dataset']}" + (f" ({first['scale']} scale)" if "scale" in first else ""))
     if "model" in first:
-        words.append(str(first["model"]))
+        words.append(f"model {first['model']}")
     words.append(f"{first.get('epochs', rows['epoch'].max())} epochs")
     if "batch_size" in first:
         words.append(f"batch {first['batch_size']}")

@@ -115,11 +115,11 @@ def need(frame: pd.DataFrame, columns: Sequence[str]) -> None:
         raise errors.TurncoatError(f"cannot draw: the results have no column {', '.join(map(repr, missing))}")
 
 
-def keep(frame: pd.DataFrame, where: Mapping[str, object] | None) -> pd.DataFrame:
+def keep(frame: pd.DataFrame, where: Mapping[str, object] | None, compared: bool = True) -> pd.DataFrame:
     """The rows whose columns have these values (one value or a list each).
 
     A filter on what the attacker does never removes clean runs, and one on its rule, goal or knowledge keeps
-    random flips: both are what the attack is compared with.
+    random flips: both are what the attack is ``compared`` with.
 
     Raises:
         TurncoatError: for an unknown column, or a value that no row has.
@@ -130,9 +130,9 @@ def keep(frame: pd.DataFrame, where: Mapping[str, object] | None) -> pd.DataFram
         if not match.any():
             there = ", ".join(map(repr, _values(frame[column])[:8]))
             raise errors.TurncoatError(f"no results with {column} = {wanted!r} (there are: {there})")
-        if column in descriptions(Threat) and "write_access" in frame:
+        if compared and column in descriptions(Threat) and "write_access" in frame:
             match |= frame["write_access"] == 0
-        if column in ("selection", *BLIND) and "selection" in frame:
+        if compared and column in ("selection", *BLIND) and "selection" in frame:
             match |= frame["selection"] == RANDOM
         frame = frame[match]
     return frame
@@ -179,7 +179,7 @@ def clean_value(runs: Runs, metric: str, statistic: str, column: str = "mean") -
 
 def global_budget(rows: pd.DataFrame) -> pd.Series:
     """k·b, rounded so that 0.1·0.5 and 0.5·0.1 are one budget."""
-    return (rows["write_access"] * rows["local_budget"]).round(9)
+    return (rows["write_access"] * rows["local_budget"]).round(6)
 
 
 def _one_run_each(rows: pd.DataFrame, apart: Sequence[str]) -> pd.DataFrame:

@@ -46,6 +46,12 @@ def difference(
     )
     means = heatmap.align({name: grid.table_of(table) for name, table in compared.items()})
     bold = heatmap.align({name: grid.table_of(table, "clear") for name, table in compared.items()})
+    return _draw(means, bold, text, captioned)
+
+
+def _draw(
+    means: dict[str, pd.DataFrame], bold: dict[str, pd.DataFrame], text: str, captioned: bool
+) -> Figure:
     width, height, in_row = grid.panels(len(means), next(iter(means.values())).shape)
     figure, top = style.canvas(width, height, text, captioned)
     axes = grid.axes_for(top, len(means), in_row)
@@ -56,7 +62,7 @@ def difference(
         mesh.set_gid(title)
         ax.set_title(title)
     grid.label_axes(axes, in_row)
-    heatmap.colour_bar(top, axes, ScalarMappable(scale, COLOURS), "difference")
+    heatmap.colour_bar(top, axes, ScalarMappable(scale, COLOURS), "difference (points)")
     return figure
 
 

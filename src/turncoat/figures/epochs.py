@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from turncoat import errors
-from turncoat.figures import captions, cells, lines, style
+from turncoat.figures import captions, cells, grid, lines, style
 from turncoat.figures.cells import Runs
 
 IN_PANEL = 5  # more lines than that are split over two panels
+IN_COLUMN = 3  # more panels than that stand in two columns
 
 
 def epochs(
@@ -40,25 +41,20 @@ def epochs(
         None,
         [f"Lines: mean over seeds; bands: {captions.INTERVAL}"],
     )
-    figure, top = style.canvas(
-        style.ONE_COLUMN, 1.4 * len(shown) + 0.55 + 0.13 * (len(accesses) // 3), text, captioned
-    )
-    axes = top.subplots(len(shown), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    columns = 1 if len(shown) <= IN_COLUMN else 2
+    width = style.ONE_COLUMN if columns == 1 else style.TWO_COLUMNS
+    height = 1.4 * -(-len(shown) // columns) + 0.5 + 0.13 * (len(accesses) // (2 * columns))
+    figure, top = style.canvas(width, height, text, captioned)
+    axes = grid.axes_for(top, len(shown), columns, shared=True)
     last = int(runs.rows["epoch"].max())
     for ax, (budget, goal, ks) in zip(axes, shown, strict=True):
         _draw_panel(ax, runs, metric, (budget, goal, ks), accesses, last)
-    for ax in axes:
-        style.levels(ax, None, runs.value("chance") if metric == "accuracy" else None)
-        if len(runs.clean):
-            clean = _over_epochs(runs.clean, metric, last)
-            ax.plot(clean["epoch"], clean["mean"], color=style.GREY, linewidth=0.8, zorder=1, gid="clean")
-            style.name_end(ax, float(clean["mean"].iloc[-1]), "clean")
-    axes[-1].set_xlabel("epoch")
-    axes[-1].set_xlim(1, max(last, 2))
+    _levels(axes, runs, metric, last)
+    axes[0].set_xlim(1, max(last, 2))
     one = len(chosen) == 1
     names = [f"k = {k:g}, b = {chosen[0] / k:.3g}" if one else f"k = {k:g}" for k in accesses]
     title = None if one else "write access (b = budget / k)"
-    lines.access_legend(top, accesses, names, title, not runs.random.empty, marked=False)
+    lines.access_legend(top, accesses, names, title, not runs.random.empty, marked=False, width=width)
     return figure
 
 
@@ -70,7 +66,7 @@ def _chosen(runs: Runs, budgets: float | Sequence[float] | None) -> list[float]:
     wanted = [budgets] if isinstance(budgets, int | float) else list(budgets)
     found = []
     for budget in wanted:
-        share = round(errors.share(budget, "a global budget"), 9)
+        share = round(errors.share(budget, "a global budget"), 6)
         if share not in there.index:
             known = ", ".join(f"{b:g}" for b in sorted(there.index)[:12])
             raise errors.TurncoatError(f"no results with global budget {budget!r} (there are: {known})")
@@ -113,6 +109,18 @@ def _draw_panel(
                 lines.attack_line(ax, "epoch", table, colours[k], "", f"{goal} k={k:g} kb={budget:g}")
     ax.set_title(f"{goal} ({runs.attack}), k·b = {budget:g}", loc="left")
     ax.set_ylabel(cells.METRICS[metric])
+    ax.set_xlabel("epoch")
+
+
+def _levels(axes: Sequence[Axes], runs: Runs, metric: str, last: int) -> None:
+    chance = runs.value("chance") if metric == "accuracy" else None
+    clean = _over_epochs(runs.clean, metric, last) if len(runs.clean) else None
+    for ax in axes:
+        ax.label_outer()
+        style.levels(ax, None, chance)
+        if clean is not None:
+            ax.plot(clean["epoch"], clean["mean"], color=style.GREY, linewidth=0.8, zorder=1, gid="clean")
+            style.name_end(ax, float(clean["mean"].iloc[-1]), "clean")
 
 
 def _over_epochs(rows: pd.DataFrame, metric: str, last: int) -> pd.DataFrame:

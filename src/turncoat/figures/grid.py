@@ -40,8 +40,8 @@ def draw_grid(
     ax.set_yticks(np.arange(table.shape[0]) + 0.5, [_name(i) for i in table.index])
     if sum(len(_name(c)) for c in table.columns) > 3.2 * table.shape[1]:
         ax.tick_params(axis="x", rotation=90)
-    for (row, column), value in np.ndenumerate(values):
-        if not np.ma.is_masked(value):
+    for (row, column), value in np.ndenumerate(table.to_numpy(dtype=float)):
+        if np.isfinite(value):
             red, green, blue, _ = colours(scale(float(value)))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             strong = bold is not None and bool(bold.to_numpy()[row, column])
@@ -73,9 +73,9 @@ def panels(count: int, shape: tuple[int, int]) -> tuple[float, float, int]:
     return min(style.TWO_COLUMNS, in_row * (wide + 0.1) + 0.95), rows * (high + 0.5) + 0.2, in_row
 
 
-def axes_for(top: SubFigure, count: int, in_row: int) -> list[Axes]:
+def axes_for(top: SubFigure, count: int, in_row: int, shared: bool = False) -> list[Axes]:
     """``count`` panels, ``in_row`` side by side; places left over stay empty."""
-    found = top.subplots(-(-count // in_row), in_row, squeeze=False)
+    found = top.subplots(-(-count // in_row), in_row, squeeze=False, sharex=shared, sharey=shared)
     for ax in found.flat[count:]:
         ax.set_axis_off()
     return list(found.flat[:count])

@@ -39,13 +39,13 @@ def harm(
     lead = f"Harm (clean minus attacked {cells.METRICS[metric]}) of {runs.attack} and of random flips"
     notes = [counts, f"Error bars: {captions.INTERVAL}"]
     figure, top = style.canvas(
-        style.ONE_COLUMN, 2.9, captions.caption(lead, runs, statistic, notes), captioned
+        style.ONE_COLUMN, 2.35, captions.caption(lead, runs, statistic, notes), captioned
     )
     ax = top.subplots()
     _draw(ax, points)
     chance, clean = runs.value("chance"), cells.clean_value(runs, metric, statistic)
     if metric == "accuracy" and chance is not None and clean is not None:
-        style.levels(ax, None, clean - chance)
+        _chance_line(ax, clean - chance)
     ax.set_xlabel("harm of random flips")
     ax.set_ylabel(f"harm of {runs.attack}, same k and b")
     _legend(ax, points)
@@ -112,6 +112,12 @@ def _draw(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_aspect("equal")
 
 
+def _chance_line(ax: Axes, level: float) -> None:
+    ax.axhline(level, color="black", linewidth=0.8, linestyle=style.CHANCE_DASHES, zorder=1, gid="chance")
+    inside = ax.get_yaxis_transform()
+    ax.text(0.3, level, "down to chance", transform=inside, va="bottom", size=6.5, color=style.GREY)
+
+
 def _legend(ax: Axes, points: pd.DataFrame) -> None:
     accesses = sorted(points["write_access"].unique().tolist())
     colours = style.access_colours(accesses)
@@ -122,4 +128,4 @@ def _legend(ax: Axes, points: pd.DataFrame) -> None:
         marker = style.GOAL_MARKERS[goal]
         handles.append(Line2D([], [], color=style.GREY, marker=marker, linestyle="", label=goal))
     handles.append(Line2D([], [], color="black", linewidth=0.7, label="equal harm"))
-    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 0.82))
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0))

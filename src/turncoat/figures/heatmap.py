@@ -39,7 +39,6 @@ def heatmap(
         f"{cells.METRICS[metric].capitalize()} (%) over write access k and local budget b",
         runs,
         statistic,
-        ["Beside the colours: clean (solid) and chance (dashed)"] if clean is not None else [],
     )
     shape = next(iter(tables.values())).shape
     width, height, in_row = grid.panels(len(tables), shape)
@@ -51,7 +50,7 @@ def heatmap(
         mesh.set_gid(title)
         ax.set_title(title)
     grid.label_axes(axes, in_row)
-    colour_bar(top, axes, ScalarMappable(scale, COLOURS), cells.METRICS[metric], clean, chance)
+    colour_bar(top, axes, ScalarMappable(scale, COLOURS), f"{cells.METRICS[metric]} (%)", clean, chance)
     return figure
 
 
@@ -64,14 +63,19 @@ def colour_bar(
     chance: float | None = None,
 ) -> None:
     """A bar in per cent; the clean run and chance are lines on it, named at its left."""
-    bar = top.colorbar(colours, ax=axes, fraction=0.06, pad=0.02, aspect=18, format=PercentFormatter(1, 0))
+    bar = top.colorbar(
+        colours, ax=axes, fraction=0.06, pad=0.02, aspect=18, format=PercentFormatter(1, 0, None)
+    )
     bar.outline.set_visible(False)
     bar.set_label(label)
     bar.ax.grid(False)
-    if clean is not None:
-        bar.ax.axhline(clean, color=style.ORANGE, linewidth=1.2, gid="clean")
-    if chance is not None:
-        bar.ax.axhline(chance, color=style.ORANGE, linewidth=1.2, linestyle=(0, (2, 1)), gid="chance")
+    for level, name, dashes in ((clean, "clean", "solid"), (chance, "chance", (0, (2, 1)))):
+        if level is not None:
+            bar.ax.axhline(level, color=style.ORANGE, linewidth=1.2, linestyle=dashes, gid=name)
+            beside = bar.ax.get_yaxis_transform()
+            bar.ax.text(
+                -0.25, level, name, transform=beside, ha="right", va="center", size=6, color=style.GREY
+            )
 
 
 def _tables(runs: Runs, metric: str, statistic: str) -> dict[str, pd.DataFrame]:

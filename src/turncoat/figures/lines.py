@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from turncoat.figures import style
 
-RANDOM_TEXT = "random flips, same k and b"
+RANDOM_TEXT = "random flips"
 
 
 def attack_line(
@@ -43,6 +43,7 @@ def access_legend(
     title: str | None,
     random: bool,
     marked: bool = True,
+    width: float = style.ONE_COLUMN,
 ) -> None:
     """The legend below the panels: one entry per write access, and one for random flips."""
     colours, markers = style.access_colours(accesses), style.access_markers(accesses)
@@ -52,9 +53,25 @@ def access_legend(
     ]
     if random:
         handles.append(random_handle())
-    longest = max(len(str(handle.get_label())) for handle in handles[: len(names)])
-    columns = 4 if longest < 10 else 2
-    top.legend(handles=handles, title=title, loc="outside lower center", ncols=min(columns, len(handles)))
+    below(top, handles, width, title)
+
+
+def below(top: SubFigure, handles: Sequence[Artist], width: float, title: str | None = None) -> None:
+    """A legend below the panels, in as many columns as fit into ``width`` inches."""
+    sizes = [0.5 + 0.052 * len(str(handle.get_label())) for handle in handles]
+    columns = next(n for n in range(len(sizes), 0, -1) if n == 1 or _needed(sizes, n) <= width)
+    top.legend(handles=handles, title=title, loc="outside lower center", ncols=columns)
+
+
+def _needed(sizes: Sequence[float], columns: int) -> float:
+    """Width of a legend that is filled column by column, the first ones one entry longer if need be."""
+    short, longer = divmod(len(sizes), columns)
+    needed, start = 0.0, 0
+    for column in range(columns):
+        end = start + short + (column < longer)
+        needed += max(sizes[start:end])
+        start = end
+    return needed
 
 
 def random_handle() -> Line2D:

@@ -46,10 +46,16 @@ def matrix(
     table = _table(rows, metric, statistic)
     clean = _clean(rows, metric, statistic)
     text = _caption(rows, clean, metric, statistic)
+    chance = _chance(rows) if metric == "accuracy" else None
+    return _draw(table, clean, chance, cells.METRICS[metric], text, captioned)
+
+
+def _draw(
+    table: pd.DataFrame, clean: pd.Series, chance: float | None, label: str, text: str, captioned: bool
+) -> Figure:
     figure, top = style.canvas(*_size(table), text, captioned)
     axes = top.subplots(1, 2, sharey=True, width_ratios=[1.0, max(table.shape[1], 1)])
     numbers = pd.concat([clean.to_frame(CLEAN), table], axis=1).to_numpy(dtype=float)
-    chance = _chance(rows) if metric == "accuracy" else None
     ends = [np.nanmin(numbers), np.nanmax(numbers), *([] if chance is None else [chance])]
     scale = Normalize(float(min(ends)), float(max(ends)))
     for ax, part, gid in zip(axes, (clean.to_frame(CLEAN), table), (CLEAN, "matrix"), strict=True):
@@ -60,7 +66,7 @@ def matrix(
     _mark(axes[1], table)
     axes[0].set_ylabel("aggregator")
     axes[1].set_xlabel("attack")
-    colour_bar(top, list(axes), ScalarMappable(scale, COLOURS), cells.METRICS[metric], None, chance)
+    colour_bar(top, list(axes), ScalarMappable(scale, COLOURS), f"{label} (%)", None, chance)
     _legend(top)
     return figure
 
@@ -81,8 +87,11 @@ def _table(rows: pd.DataFrame, metric: str, statistic: str) -> pd.DataFrame:
     if attacked.empty:
         raise errors.TurncoatError("nothing to draw: there are only clean runs, no attacked ones")
     by = ["aggregator", "column"]
-    several = attacked.groupby(by)[cells.AXES].nunique().max()
-    if mixed := {c: sorted(attacked[c].unique().tolist()) for c in cells.AXES if several[c] > 1}:
+    several = {
+        "write_access": attacked["write_access"].nunique() > 1,
+        "local_budget": attacked.groupby(by)["local_budget"].nunique().max() > 1,  # some attacks have none
+    }
+    if mixed := {c: sorted(attacked[c].unique().tolist()) for c in cells.AXES if several[c]}:
         raise cells.mixed(mixed)
     found = cells.over_seeds(cells.per_seed(attacked, metric, statistic, by), by)
     rules, attacks = rows["aggregator"].dropna().unique(), attacked["column"].unique()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -42,14 +43,17 @@ def spread(
         text = captions.caption(f"{lead} over the global budget", runs, statistic, dashed)
         return draw_panels(runs, metric, statistic, "std", y_label, text, captioned)
     runs = _at(runs, local_budget)
-    text = captions.caption(
-        f"{lead} over write access k at local budget b = {local_budget:g}", runs, statistic, dashed
-    )
+    lead = f"{lead} over write access k at local budget b = {local_budget:g}"
+    text = captions.caption(lead, runs, statistic, dashed)
+    return _over_access(runs, metric, statistic, y_label, text, captioned)
+
+
+def _over_access(runs: Runs, metric: str, statistic: str, y_label: str, text: str, captioned: bool) -> Figure:
     figure, top = style.canvas(style.ONE_COLUMN, 2.1, text, captioned)
     ax = top.subplots()
     _draw(ax, runs, metric, statistic)
     ax.set_ylabel(y_label)
-    handles = [
+    handles: list[Artist] = [
         Line2D(
             [],
             [],
@@ -61,7 +65,7 @@ def spread(
     ]
     if len(runs.random):
         handles.append(lines.random_handle())
-    top.legend(handles=handles, loc="outside lower center", ncols=2)
+    lines.below(top, handles, style.ONE_COLUMN)
     return figure
 
 
@@ -74,7 +78,6 @@ def _draw(ax: Axes, runs: Runs, metric: str, statistic: str) -> None:
         colour, marker = style.GOAL_COLOURS[goal], style.GOAL_MARKERS[goal]
         lines.attack_line(ax, "write_access", _table(rows, metric, statistic), colour, marker, goal, "std")
     style.budget_axis(ax, runs.attacked["write_access"].unique().tolist())
-    ax.set_ylim(bottom=0)
     style.levels(ax, cells.clean_value(runs, metric, statistic, "std"), None)
     ax.set_xlabel("write access k (share of the data)")
 

@@ -20,8 +20,9 @@ MARKERS = "os^DvPX*"
 DASHED = (0, (4, 2))
 CHANCE_DASHES = (0, (8, 4))
 CAPTION_SIZE = 5.5
+LOG_FROM = 300  # shares that span more than this factor get a logarithmic axis
 _LINE = CAPTION_SIZE * 1.32 / 72  # inches that a line of the caption takes
-_LETTERS_PER_INCH = 23
+_LETTERS_PER_INCH = 24
 
 RC: dict[str, object] = {
     "font.size": 7,
@@ -53,6 +54,7 @@ RC: dict[str, object] = {
     "svg.hashsalt": "turncoat",  # the same picture is the same bytes
     "svg.fonttype": "path",
     "pdf.fonttype": 42,  # embedded TrueType, as publishers ask
+    "figure.dpi": 200,
     "savefig.dpi": 300,
 }
 
@@ -115,9 +117,9 @@ def name_end(ax: Axes, y: float, name: str, align: Literal["top", "bottom", "cen
 
 
 def budget_axis(ax: Axes, values: Sequence[float]) -> None:
-    """A linear axis, or a logarithmic one when the shares span more than two orders of magnitude."""
+    """A linear axis, or a logarithmic one when the shares span more than a factor of 300."""
     positive = sorted(v for v in values if v > 0)
-    if not positive or positive[-1] / positive[0] <= 100:
+    if not positive or positive[-1] / positive[0] <= LOG_FROM:
         return
     ax.set_xscale("symlog", linthresh=positive[0]) if min(values) == 0 else ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -1,6 +1,6 @@
 """Can the attacker be told apart? Gradient norms and cosines of hostile and honest workers (paper B, Appendix E)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,44 +27,61 @@ def visibility(
 
     ``messages`` has one row per round and worker: ``round``, ``worker``, ``hostile`` (true or false), ``norm``
     (Euclidean norm of what the worker sent), ``cosine`` (between it and the mean of what honest workers sent in
-    that round); and, if they are known, ``seed`` and the columns of the setting. The ratio is the hostile mean norm
-    over the honest one. An AUC of 0.5 is blind guessing, 1 gives every attacker away: by a larger norm, by a
-    smaller cosine; below 0.5 the opposite sign tells them apart.
+    that round); and, if they are known, ``seed`` and the columns of the setting (``Results.visibility``). The ratio
+    is the hostile mean norm over the honest one. An AUC of 0.5 is blind guessing, 1 gives every attacker away,
+    whichever way the sign points. Ratio and AUC are means over seeds. Messages that are not finite are left out.
 
     Raises:
-        TurncoatError: for missing columns, numbers that are not finite, only one kind of worker, or mixed settings.
+        TurncoatError: for missing columns, only one kind of worker, or mixed settings.
     """
-    rows = _checked(messages, where)
-    hostile = rows["hostile"].astype(bool).to_numpy()
-    norm, cosine = (rows[c].to_numpy(dtype=float) for c in ("norm", "cosine"))
-    figure, top = style.canvas(style.ONE_COLUMN, 3.1, _caption(rows, hostile), captioned)
+    rows, lost = _checked(messages, where)
+    hostile = rows["hostile"].to_numpy(dtype=bool)
+    figure, top = style.canvas(style.ONE_COLUMN, 3.1, _caption(rows, hostile, lost), captioned)
     axes = top.subplots(2, 1)
-    honest_mean = norm[~hostile].mean()
-    ratio = f"{norm[hostile].mean() / honest_mean:.3g}" if honest_mean > 0 else "∞"
-    _histogram(axes[0], norm, hostile, spans_orders=True)
-    axes[0].set_title(f"norm ratio {ratio}, AUC {roc_auc_score(hostile, norm):.2f}", loc="left")
+    runs = [run for _, run in rows.groupby("seed")] if "seed" in rows else [rows]
+    _histogram(axes[0], rows["norm"].to_numpy(dtype=float), hostile, spans_orders=True)
+    ratio = f"{np.mean([_ratio(run) for run in runs]):.3g}".replace("inf", "∞")
+    axes[0].set_title(f"norm: ratio hostile / honest {ratio}, AUC {_auc(runs, 'norm'):.3f}", loc="left")
     axes[0].set_xlabel("gradient norm of a worker")
-    _histogram(axes[1], cosine, hostile)
-    axes[1].set_title(f"AUC {roc_auc_score(hostile, -cosine):.2f}", loc="left")
+    _histogram(axes[1], rows["cosine"].to_numpy(dtype=float), hostile)
+    axes[1].set_title(f"cosine: AUC {_auc(runs, 'cosine'):.3f}", loc="left")
     axes[1].set_xlabel("cosine to the mean of honest workers")
     top.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
-def _checked(messages: pd.DataFrame, where: Mapping[str, object] | None) -> pd.DataFrame:
+def _ratio(run: pd.DataFrame) -> float:
+    hostile = run["hostile"].astype(bool)
+    honest = float(run["norm"][~hostile].mean())
+    return float(run["norm"][hostile].mean()) / honest if honest > 0 else float("inf")
+
+
+def _auc(runs: Sequence[pd.DataFrame], sign: str) -> float:
+    areas = [float(roc_auc_score(run["hostile"].astype(bool), run[sign])) for run in runs]
+    return float(np.mean([max(area, 1 - area) for area in areas]))
+
+
+def _checked(messages: pd.DataFrame, where: Mapping[str, object] | None) -> tuple[pd.DataFrame, int]:
+    """The rows to draw, and how many messages were left out because they are not finite."""
     cells.need(messages, COLUMNS)
-    rows = cells.keep(messages, where)
+    rows = cells.keep(messages, where, compared=False)
+    if "write_access" in rows and (rows["write_access"] > 0).any():
+        rows = rows[rows["write_access"] > 0]
     settings = [c for c in (*cells.SETTING, *cells.FEDERATION, *cells.CELL, *cells.HOW) if c in rows]
     several = {c: sorted(rows[c].dropna().unique().tolist(), key=str) for c in settings}
     if several := {c: values for c, values in several.items() if len(values) > 1}:
         raise cells.mixed(several)
-    if not np.isfinite(rows[["norm", "cosine"]].to_numpy(dtype=float)).all():
-        raise errors.TurncoatError("cannot draw: some norms or cosines are not finite numbers")
-    if rows["hostile"].astype(bool).nunique() < 2:
+    good = np.isfinite(rows[["norm", "cosine"]].to_numpy(dtype=float)).all(1)
+    kinds = (
+        rows[good].groupby("seed")["hostile"]
+        if "seed" in rows
+        else rows[good].groupby(lambda _: 0)["hostile"]
+    )
+    if not good.any() or (kinds.nunique() < 2).any():
         raise errors.TurncoatError(
-            "visibility compares hostile with honest workers; these rows hold only one kind"
+            "visibility compares hostile with honest workers; these rows hold finite messages of only one kind"
         )
-    return rows
+    return rows[good], int((~good).sum())
 
 
 def _histogram(ax: Axes, values: np.ndarray, hostile: np.ndarray, spans_orders: bool = False) -> None:
@@ -73,8 +90,8 @@ def _histogram(ax: Axes, values: np.ndarray, hostile: np.ndarray, spans_orders: 
         edges = np.geomspace(low, high, BINS + 1)
         ax.set_xscale("log")
     else:
-        wide = (high - low) or max(abs(high), 1.0) * 0.01
-        edges = np.linspace(low - 0.01 * wide, high + 0.01 * wide, BINS + 1)
+        edge = 0.0 if high > low else 0.01 * max(abs(high), 1.0)
+        edges = np.linspace(low - edge, high + edge, BINS + 1)
     for (name, colour, hatch), chosen in zip(SIDES, (~hostile, hostile), strict=True):
         share = np.full(int(chosen.sum()), 1 / chosen.sum())
         ax.hist(
@@ -94,15 +111,15 @@ def _histogram(ax: Axes, values: np.ndarray, hostile: np.ndarray, spans_orders: 
     ax.yaxis.set_minor_locator(NullLocator())
 
 
-def _caption(rows: pd.DataFrame, hostile: np.ndarray) -> str:
+def _caption(rows: pd.DataFrame, hostile: np.ndarray, lost: int) -> str:
     rounds, seeds = rows["round"].nunique(), rows["seed"].nunique() if "seed" in rows else None
     parts = [
         "Gradient norm of hostile and honest workers, and cosine of what they send to the mean of honest workers",
         captions.setting(rows) if {"dataset", "model", "epochs"} & set(rows.columns) else "",
         f"{int(hostile.sum())} hostile and {int((~hostile).sum())} honest messages in {rounds} rounds"
         + (f", {seeds} seed{'s' if seeds > 1 else ''}" if seeds else ""),
-        "Vertical lines: means. AUC: how well a larger norm, or a smaller cosine, tells hostile from honest"
-        " (0.5: not at all)",
+        f"{lost} messages that are not finite are left out" if lost else "",
+        "Vertical lines: means. AUC: how well norm or cosine alone tells hostile from honest, 0.5 not at all",
     ]
     if "selection" in rows:
         parts.insert(2, f"Attack: {rows['selection'].iloc[0]}")

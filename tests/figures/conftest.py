@@ -1,0 +1,52 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import turncoat
+from turncoat import Recipe, Threat
+
+ACCESSES, BUDGETS = (0.2, 0.4, 0.8), (0.25, 0.5, 1.0)
+RULES = (("untargeted", "optimal"), ("targeted", "optimal"), ("untargeted", "random"))
+
+
+@pytest.fixture(scope="session")
+def curves() -> pd.DataFrame:
+    """A real run on digits: 3 x 3 cells, both goals and random flips, 3 seeds."""
+    recipe = Recipe(epochs=12, learning_rate=0.2)
+    threats = [Threat(k, b, goal, rule) for k in ACCESSES for b in BUDGETS for goal, rule in RULES]
+    data = turncoat.load("digits", scale="unit")
+    results = turncoat.train(data, threats=threats, seeds=range(3), recipe=recipe)
+    settings = dataclasses.asdict(recipe) | {
+        "dataset": "digits",
+        "scale": "unit",
+        "model": "logistic",
+        "chance": results.setting.chance,
+        "step_stability": results.setting.step_stability,
+    }
+    return results.to_pandas().assign(**settings)
+
+
+@pytest.fixture(scope="session")
+def matrix_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Every aggregator stands for another local budget of the real run, so that numbers differ."""
+    parts = []
+    for aggregator, b in (("mean", 1.0), ("median", 0.5), ("krum", 0.25)):
+        cell = (curves["write_access"] == 0.8) & (curves["local_budget"] == b)
+        rows = curves[(curves["write_access"] == 0) | cell]
+        parts.append(rows.assign(aggregator=aggregator, local_budget=1.0))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def messages() -> pd.DataFrame:
+    """200 rounds of 10 workers; the first two, hostile, have larger norms and smaller cosines."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"round": np.repeat(np.arange(200), 10), "worker": np.tile(np.arange(10), 200)})
+    hostile = frame["worker"] < 2
+    return frame.assign(
+        hostile=hostile,
+        norm=random.gamma(20, 0.05, 2000) * np.where(hostile, 1.2, 1.0),
+        cosine=np.clip(random.normal(0.8, 0.08, 2000) - 0.1 * hostile, -1, 1),
+    )
