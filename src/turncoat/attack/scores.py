@@ -4,8 +4,8 @@ Cross-entropy's gradient is affine in the one-hot label, so the objective ⟨-�
 of S[i, y_i] and a term without labels, where S[i, c] is the directional derivative of logit c along Δ.
 """
 
-from collections.abc import Callable
-from functools import partial
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -20,7 +20,6 @@ LogitsFn = Callable[[Params, Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 CHUNK = 4096  # examples whose activations are held at once
-SLOPES = 1 << 24  # derivatives of a loss of one's own that are held at once
 
 
 def label_scores(
@@ -61,7 +60,7 @@ def directional(logits_fn: LogitsFn, params: Params, x: Tensor, direction: Param
     still = {name: value for name, value in params.items() if name not in direction}
     moving = {name: params[name] for name in direction}
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no forward mode
+        with torch.no_grad(), plain_kernels():
             logits, tangent, *_ = jvp(lambda p: logits_fn(still | p, x), (moving,), (direction,))
     except (NotImplementedError, RuntimeError) as error:
         if not lacks_forward_mode(error):
@@ -71,6 +70,18 @@ def directional(logits_fn: LogitsFn, params: Params, x: Tensor, direction: Param
             " operations (attention as matrix products), or use selection 'last_layer'"
         ) from error
     return logits, tangent
+
+
+@contextlib.contextmanager
+def plain_kernels() -> Iterator[None]:
+    """Attention in plain operations: its fused kernels have no forward mode."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def lacks_forward_mode(error: Exception) -> bool:
@@ -119,14 +130,19 @@ def loss_scores(
         TurncoatError: if the loss does not give one number for one example's logits and label.
     """
 
-    labels = torch.arange(logits.shape[1], device=logits.device)
-    slope = vmap(vmap(grad(partial(one_loss, loss)), (None, 0)), (0, None))
-    rows = max(1, SLOPES // logits.shape[1] ** 2)
-    parts = [
-        -torch.einsum("nlc,nc->nl", slope(z, labels), t)
-        for z, t in zip(logits.split(rows), tangent.split(rows), strict=True)
-    ]
-    return torch.cat(parts)
+    columns = [(slopes(loss, logits, label) * tangent).sum(1) for label in range(logits.shape[1])]
+    return -torch.stack(columns, 1)
+
+
+def slopes(loss: Loss, logits: Float[Tensor, "n c"], label: int) -> Float[Tensor, "n c"]:
+    """∂ℓ/∂z(z_i, label) of every example.
+
+    Raises:
+        TurncoatError: if the loss does not give one number for one example's logits and label.
+    """
+    own = torch.tensor(label, device=logits.device)  # a plain tensor, so that a loss may index with it
+    result: Tensor = vmap(grad(lambda z: one_loss(loss, z, own)))(logits)
+    return result
 
 
 def one_loss(loss: Loss, z: Float[Tensor, " c"], label: Tensor) -> Float[Tensor, ""]:

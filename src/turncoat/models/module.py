@@ -61,7 +61,7 @@ def module_stack(
         pullback=lambda params, x: _forward(functional(module), params, x)[1],
         scores=lambda params, x, direction: _scores(functional(module), params, x, direction),
         replica_axis=dict.fromkeys(trained, 0),
-        head=last_layer(module, few),
+        head=last_layer(module, lambda: module(few)),
         tile=TILE,
         chunk=CHUNK,
     )
@@ -86,7 +86,7 @@ def functional(module: nn.Module) -> Call:
 def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Build a module whose default initialisation is drawn from ``seed``; the global generator is left alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return make()
 
 

@@ -4,6 +4,8 @@ A label's score is about one example alone. BatchNorm in training and dropout br
 them is refused for training; ``turncoat.worst_flips`` scores such modules in evaluation mode.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -45,8 +47,8 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
         )
 
 
-def last_layer(module: nn.Module, x: Tensor) -> tuple[str, ...]:
-    """Parameters of the last module with parameters of its own that runs: the classifier of a network."""
+def last_layer(module: nn.Module, run: Callable[[], object]) -> tuple[str, ...]:
+    """Parameters of the last part with parameters of its own that ``run`` calls: the classifier of a network."""
     trained = {name for name, p in module.named_parameters() if p.requires_grad}
     owners = {name: _own(name, part, trained) for name, part in module.named_modules()}
     ran: list[tuple[str, ...]] = []
@@ -57,7 +59,7 @@ def last_layer(module: nn.Module, x: Tensor) -> tuple[str, ...]:
     ]
     try:
         with torch.no_grad():
-            module(x)
+            run()
     finally:
         for hook in hooks:
             hook.remove()

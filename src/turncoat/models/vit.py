@@ -47,7 +47,8 @@ class Attention(nn.Module):
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
         query = query * (width // self.heads) ** -0.5  # smaller than the weights it would scale otherwise
         weights = (query @ key.transpose(2, 3)).softmax(3)
-        return self.outward((weights @ value).transpose(1, 2).reshape(n, t, width))
+        mixed: Tensor = self.outward((weights @ value).transpose(1, 2).reshape(n, t, width))
+        return mixed
 
 
 class Block(nn.Module):
@@ -63,7 +64,8 @@ class Block(nn.Module):
     def forward(self, tokens: Float[Tensor, "n t w"]) -> Float[Tensor, "n t w"]:
         """One layer of the network."""
         tokens = tokens + self.attention(self.before_attention(tokens))
-        return tokens + self.widening(self.before_widening(tokens))
+        result: Tensor = tokens + self.widening(self.before_widening(tokens))
+        return result
 
 
 class VisionTransformer(nn.Module):
