@@ -41,8 +41,9 @@ def centered_clipping(
         away = messages - point[:, None]
         far = norms(away)
         reach = median_of(far) if reach is None else reach
-        factors = shortening(far, reach).masked_fill(far.isinf(), 0)
-        point = point + combine(factors[:, None] / w, away, far.isinf())[:, 0]
+        broken = far.isinf()
+        factors = shortening(far, reach).masked_fill(broken, 0)
+        point = point + combine(factors[:, None] / w, away, broken)[:, 0]
     return point
 
 
@@ -80,7 +81,8 @@ def arc(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r w p"]:
     clipped = 2 * f * (w - f) // w
     most = lengths.kthvalue(w - clipped, -1, keepdim=True).values
     shorter = messages * shortening(lengths, most)[..., None]
-    return shorter.masked_fill(lengths.isinf()[..., None], torch.nan)
+    broken = lengths.isinf()
+    return shorter.masked_fill(broken[..., None], torch.nan) if bool(broken.any()) else shorter
 
 
 def shortening(lengths: Float[Tensor, "r w"], most: Float[Tensor, "r 1"]) -> Float[Tensor, "r w"]:

@@ -64,6 +64,12 @@ def batched(limit: Limit) -> Callable[[Rule[P]], Rule[P]]:
     return decorate
 
 
+def plain_on_cpu(messages: Tensor) -> bool:
+    """Whether NumPy may read the tensor in place: on the CPU, float32 or float64, no gradient wanted."""
+    known = messages.dtype in (torch.float32, torch.float64)
+    return messages.device.type == "cpu" and known and not messages.requires_grad
+
+
 def check_messages(messages: Tensor, rule: str) -> Float[Tensor, "r w p"]:
     """Return the messages as (r, w, p).
 

@@ -7,9 +7,12 @@ the p parameters twice: once for the product, once for the weighted sum at the e
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from turncoat.federation.aggregators.contract import plain_on_cpu
 
 CHUNK = 1 << 14
 """Parameters multiplied at a time on the CPU, so that the centred copy stays small."""
@@ -43,9 +46,18 @@ def geometry(messages: Float[Tensor, "r w p"], centre: Float[Tensor, "r p"] | No
     gram = messages.new_zeros(r, w, w)
     for start in range(0, p, step):
         part = messages[..., start : start + step] - centre[:, None, start : start + step]
-        gram = torch.baddbmm(gram, part, part.mT)
+        gram = gram + _times_itself(part)
     broken = ~gram.diagonal(dim1=1, dim2=2).isfinite()
     return Geometry(gram.masked_fill(broken[:, None] | broken[..., None], 0), broken)
+
+
+def _times_itself(part: Float[Tensor, "r w p"]) -> Float[Tensor, "r w w"]:
+    if not plain_on_cpu(part):
+        return part @ part.mT
+    values = part.numpy()
+    with np.errstate(invalid="ignore", over="ignore"):
+        # NumPy sees that both factors are one array and computes half of the symmetric product only.
+        return torch.from_numpy(values @ values.swapaxes(1, 2))
 
 
 def squared_distances(space: Geometry) -> Float[Tensor, "r w w"]:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from turncoat.federation.aggregators.contract import plain_on_cpu
 from turncoat.federation.aggregators.network import select
 
 NETWORK_WORKERS = 24
@@ -62,8 +63,7 @@ def reduce_sorted(messages: Float[Tensor, "r w p"], ranks: range, reduce: Reduce
     """Apply ``reduce`` to the values of the wanted ranks, per replica and coordinate."""
     if messages.shape[1] <= NETWORK_WORKERS:
         return _by_network(messages, ranks, reduce)
-    plain = messages.device.type == "cpu" and messages.dtype in (torch.float32, torch.float64)
-    if plain and not messages.requires_grad:
+    if plain_on_cpu(messages):
         return _by_numpy(messages, ranks, reduce)
     ordered = messages.sort(1).values[:, ranks.start : ranks.stop]
     result: Tensor = reduce(ordered.movedim(1, -1))
