@@ -74,6 +74,7 @@ def logistic(features: int, classes: int) -> Model:
         replica_axis={WEIGHT: 2},
         head=(WEIGHT,),
         tile=50 if rows > 1 else 200,
+        chunk=1024,
         curvature=0.5 if rows > 1 else 0.25,
         pack=pack,
         unpack=unpack,
