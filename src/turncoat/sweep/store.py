@@ -21,7 +21,8 @@ TABLES = """
 CREATE TABLE environments (id INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE);
 CREATE TABLE cells (
     key TEXT PRIMARY KEY, config TEXT NOT NULL, curves BLOB NOT NULL, chance REAL NOT NULL,
-    step_stability REAL, samples BLOB, environment INTEGER NOT NULL REFERENCES environments (id), written_at TEXT NOT NULL
+    step_stability REAL, samples BLOB, environment INTEGER NOT NULL REFERENCES environments (id),
+    written_at TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE checkpoints (stack TEXT PRIMARY KEY, state BLOB NOT NULL, steps INTEGER NOT NULL);
 CREATE TABLE leases (
