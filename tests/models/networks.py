@@ -1,0 +1,84 @@
+"""Factories of one's own, for ``networks:NAME``."""
+
+import torch
+from torch import nn
+
+
+def convolutions(shape, classes):
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 4, 3, padding=1),
+        nn.GroupNorm(2, 4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * (shape[1] // 2) * (shape[2] // 2), classes),
+    )
+
+
+class Frozen(nn.Module):
+    def __init__(self, features, classes):
+        super().__init__()
+        self.register_buffer("shift", torch.ones(1))
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(features, 6), nn.Tanh()).requires_grad_(False)
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x):
+        return self.head(self.body(x) + self.shift)
+
+
+frozen = Frozen
+number = 3
+
+
+def not_a_module(classes):
+    return classes
+
+
+def broken(**offered):
+    raise RuntimeError(f"no weights for {sorted(offered)}\nand more lines")
+
+
+def flat(features):
+    return nn.Linear(features, 5)
+
+
+def batch_norm(classes, features):
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(features), nn.Linear(features, classes))
+
+
+def dropout(classes, features):
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(features, classes))
+
+
+class Mixer(nn.Module):
+    def __init__(self, features, classes, noise=0.0):
+        super().__init__()
+        self.noise = noise
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.head(x - x.mean(0) if not self.noise else x + torch.randn_like(x))
+
+
+def mixer(features, classes):
+    return Mixer(features, classes)
+
+
+def noisy(features, classes):
+    return Mixer(features, classes, noise=1.0)
+
+
+class Counter(nn.Module):
+    def __init__(self, features, classes):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(1))
+        self.head = nn.Linear(features, classes)
+
+    def forward(self, x):
+        self.seen += len(x)
+        return self.head(x.flatten(1))
+
+
+def nothing():
+    return nn.Flatten()
