@@ -1,4 +1,8 @@
-"""An experiment file: flat TOML keys, of which those with a list of values are swept."""
+"""An experiment file: flat TOML keys, of which those with a list of values are swept.
+
+Two keys stand for more than one value: ``global_budget``, with which each write access gets the local budget that
+makes up this product, and ``[[also]]``, tables of keys that take the place of those above for further cells.
+"""
 
 import dataclasses
 import itertools
@@ -15,6 +19,7 @@ from turncoat.errors import TurncoatError
 from turncoat.federation.threats import placed_in
 from turncoat.fields import descriptions
 from turncoat.models import MODELS
+from turncoat.sweep.budgets import BUDGET, derived
 from turncoat.sweep.cells import KEYS, PARTS, Cell, clean_twin, default, normalised, why_idle
 from turncoat.sweep.setup import Setup
 
@@ -22,16 +27,23 @@ DEMO = "demo.toml"
 SEEDS = 6  # as in the papers
 # every comparison shows random flips of the same budget, unless an experiment names its selections itself
 USUAL = {"selection": ("optimal", "random")}
+ALSO = "also"
+
+Axes = dict[str, tuple[Any, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What a file asks for; ``axes`` has the values of the keys that were given, in the file's order."""
+    """What a file asks for; ``axes`` has the values of the keys that were given, in the file's order.
+
+    Each of ``also`` is such a set of axes too, for further cells with the same seeds.
+    """
 
     name: str
-    axes: dict[str, tuple[Any, ...]]
+    axes: Axes
     seeds: tuple[int, ...]
     device: str
+    also: tuple[Axes, ...] = ()
 
 
 def read(path: str | Path) -> Experiment:
@@ -63,15 +75,36 @@ def experiment(keys: Mapping[str, Any], name: str = "") -> Experiment:
         TurncoatError: for an unknown key or a value that can't be one.
     """
     with telling(name):
-        axes = {}
-        for given, value in keys.items():
-            if isinstance(value, dict):
-                raise TurncoatError(f"[{given}] is a table, but keys are flat: leave the line out")
-            errors.choose(given, (*KEYS, "seeds", "device"), "key")
-            if given in KEYS:
-                axes[given] = _values(given, value)
+        own = {given: value for given, value in keys.items() if given not in ("seeds", "device", ALSO)}
+        axes = _axes(own, (*KEYS, BUDGET, "seeds", "device", ALSO))
         device = errors.text(keys.get("device", "cpu"), "device")
-        return Experiment(name, axes, seeds(keys.get("seeds", SEEDS)), device)
+        return Experiment(
+            name, axes, seeds(keys.get("seeds", SEEDS)), device, _further(axes, keys.get(ALSO, []))
+        )
+
+
+def _axes(keys: Mapping[str, Any], known: tuple[str, ...]) -> Axes:
+    axes = {}
+    for given, value in keys.items():
+        if isinstance(value, dict):
+            raise TurncoatError(f"[{given}] is a table, but keys are flat: leave the line out")
+        errors.choose(given, known, "key")
+        axes[given] = _values(given, value)
+    return axes
+
+
+def _further(axes: Axes, tables: object) -> tuple[Axes, ...]:
+    """The axes of each table of ``also``: those above, but for the keys that the table names itself."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) and table for table in tables):
+        raise TurncoatError(f"{ALSO} holds no tables of keys: write [[{ALSO}]], and the keys below it")
+    found = []
+    for table in tables:
+        own = _axes(table, (*KEYS, BUDGET))
+        # the two ways of saying how much is flipped take each other's place
+        aside = {BUDGET: "local_budget", "local_budget": BUDGET}
+        kept = {name: v for name, v in axes.items() if aside.get(name) not in own}
+        found.append(kept | own)
+    return tuple(found)
 
 
 def seeds(value: object) -> tuple[int, ...]:
@@ -95,11 +128,11 @@ def cells(experiment: Experiment) -> list[Cell]:
     """
     with telling(experiment.name):
         found: dict[Cell, None] = {}
-        asked = [_placed(_checked(cell), experiment) for cell in _combinations(experiment)]
-        for cell in asked:
-            found[clean_twin(normalised(cell))] = None
-            found[normalised(cell)] = None
-        _refuse_idle(experiment, asked, list(found))
+        for axes in (experiment.axes, *experiment.also):
+            asked = [_placed(_checked(cell), axes) for cell in _combinations(axes, experiment.seeds[0])]
+            here = [twin for cell in asked for twin in (clean_twin(normalised(cell)), normalised(cell))]
+            _refuse_idle(axes, asked, here)
+            found |= dict.fromkeys(here)
         fingerprints = {setup: fingerprint(setup) for setup in {cell.setup for cell in found}}
         return [
             dataclasses.replace(cell, seed=seed, fingerprint=fingerprints[cell.setup])
@@ -143,6 +176,8 @@ def _values(name: str, value: Any) -> tuple[Any, ...]:
 
 def _typed(name: str, value: object) -> object:
     """The value as the field's type: ``1`` will do for a float, anything else that differs is a mistake."""
+    if name == BUDGET:
+        return errors.share(value, name)
     annotation = descriptions(PARTS[KEYS[name]])[name][0].type
     kinds = (annotation, *typing.get_args(annotation))
     if bool in kinds:
@@ -158,14 +193,17 @@ def _typed(name: str, value: object) -> object:
     return errors.text(value, name)
 
 
-def _combinations(experiment: Experiment) -> list[Cell]:
-    axes = USUAL | experiment.axes
+def _combinations(given: Axes, seed: int) -> list[Cell]:
+    axes = USUAL | given
     choices: dict[str, list[Any]] = {}
     for part, cls in PARTS.items():
-        own = {name: values for name, values in axes.items() if KEYS[name] == part}
-        choices[part] = [cls(**dict(zip(own, v, strict=True))) for v in itertools.product(*own.values())]
+        own = {name: values for name, values in axes.items() if KEYS.get(name) == part}
+        if part == KEYS["local_budget"] and BUDGET in axes:
+            own[BUDGET] = axes[BUDGET]
+        keys = [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]
+        choices[part] = [cls(**k) for k in (derived(keys) if BUDGET in own else keys)]
     return [
-        Cell(**dict(zip(choices, parts, strict=True)), seed=experiment.seeds[0])
+        Cell(**dict(zip(choices, parts, strict=True)), seed=seed)
         for parts in itertools.product(*choices.values())
     ]
 
@@ -178,18 +216,20 @@ def _checked(cell: Cell) -> Cell:
     return cell
 
 
-def _placed(cell: Cell, experiment: Experiment) -> Cell:
+def _placed(cell: Cell, axes: Axes) -> Cell:
     """With the write access that a federation's hostile workers have."""
-    if cell.federation.workers and "write_access" in experiment.axes:
+    if cell.federation.workers and "write_access" in axes:
         raise TurncoatError(
             "write_access is hostile / workers in a federation: leave write_access out, and set hostile"
         )
     return dataclasses.replace(cell, threat=placed_in(cell.federation, cell.threat, cell.recipe))
 
 
-def _refuse_idle(experiment: Experiment, asked: list[Cell], found: list[Cell]) -> None:
+def _refuse_idle(axes: Axes, asked: list[Cell], found: list[Cell]) -> None:
     """A value that no cell carries would do nothing: say why."""
-    for name, values in experiment.axes.items():
+    for name, values in axes.items():
+        if name == BUDGET:
+            continue
         part = KEYS[name]
         carried = {getattr(getattr(cell, part), name) for cell in found}
         for cell in asked:
