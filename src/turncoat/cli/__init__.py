@@ -11,6 +11,7 @@ import sys
 import click
 
 from turncoat.cli.group import turncoat
+from turncoat.cli.suggest import Stopped
 from turncoat.errors import TurncoatError
 
 USER = 2  # exit status of every mistake a user can mend
@@ -31,7 +32,7 @@ def main() -> None:
         _fail(error.format_message())
     except (TurncoatError, sqlite3.Error) as error:
         _fail(str(error))
-    except (click.Abort, KeyboardInterrupt):
+    except (Stopped, click.Abort, KeyboardInterrupt):
         _fail(
             "stopped; a sweep goes on from its last checkpoint when the same command is typed again", STOPPED
         )

@@ -1,8 +1,14 @@
 """A group of commands that says what was probably meant."""
 
+from typing import Any
+
 import click
 
 from turncoat.errors import choose
+
+
+class Stopped(Exception):
+    """The user has typed Ctrl-C; click's own answer to it prints an empty line."""
 
 
 class Suggesting(click.Group):
@@ -19,3 +25,14 @@ class Suggesting(click.Group):
         if args and not args[0].startswith("-"):
             choose(args[0], self.list_commands(ctx), "command")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command.
+
+        Raises:
+            Stopped: when it is interrupted.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Stopped from error

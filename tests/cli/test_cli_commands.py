@@ -1,0 +1,199 @@
+"""The other commands, from an empty folder."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cli_said import Turncoat
+
+import turncoat as package
+from turncoat.cli import group, options
+from turncoat.cli.figure import pairs
+from turncoat.fields import descriptions
+from turncoat.sweep.cells import KEYS, PARTS
+from turncoat.sweep.store import open_store
+
+GRID = """
+epochs = 3
+learning_rate = 0.2
+seeds = 2
+write_access = [0.0001, 0.5]
+local_budget = [0.5, 1.0]
+goal = ["untargeted", "targeted"]
+"""
+
+
+@pytest.fixture
+def store(turncoat: Turncoat) -> str:
+    """The name of a small store in the folder in which commands run."""
+    Path("grid.toml").write_text(GRID)
+    assert turncoat("sweep", "grid.toml", "--store", "s.db", "--quiet").status == 0
+    return "s.db"
+
+
+def test_help_and_version_do_not_wait_for_torch() -> None:
+    code = (
+        "import sys\n"
+        "from turncoat.cli import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('torch', 'numpy', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    for words in (["--version"], ["--help"], ["attack", "--help"], ["sweep", "--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith("[]\n")
+
+
+def test_version(turncoat: Turncoat) -> None:
+    assert turncoat("--version").out == f"turncoat {package.__version__}\n"
+
+
+def test_every_help_has_examples(turncoat: Turncoat) -> None:
+    for words in ((), *((name,) for name in group.turncoat.commands)):
+        said = turncoat(*words, "--help")
+        assert said.status == 0 and "Examples:" in said.out
+
+
+def test_every_described_field_is_an_option(turncoat: Turncoat) -> None:
+    said = turncoat("attack", "--help").out
+    for name, part in KEYS.items():
+        flag = options.flag(name)
+        assert re.search(rf"{flag}\b", said), name
+        assert flag == (descriptions(PARTS[part])[name][1].flag or "--" + name.replace("_", "-"))
+
+
+def test_a_sweep_ends_with_a_table(turncoat: Turncoat, store: str) -> None:
+    said = turncoat("sweep", "grid.toml", "--store", store)
+    assert said.status == 0 and said.err == ""
+    assert "goal targeted | random" in said.out and "0 flips" in said.out
+    assert "all 18 cells are there already; nothing to train" not in said.out.splitlines()[0]
+    assert "cells are there already; nothing to train" in said.out
+
+
+def test_a_sweep_says_what_it_trained(turncoat: Turncoat) -> None:
+    Path("grid.toml").write_text("epochs = 1\nseeds = 1\nwrite_access = 0.5\n")
+    said = turncoat("sweep", "grid.toml")
+    assert said.out.endswith("turncoat.db: 3 cells, 3 of them trained now\n")
+    assert Path("turncoat.db").exists()
+    assert turncoat("sweep", "grid.toml").out.endswith("all 3 cells are there already; nothing to train\n")
+
+
+def test_results_as_table_and_files(turncoat: Turncoat, store: str) -> None:
+    table = turncoat("results", "--store", store)
+    assert table.status == 0 and "0 flips" in table.out and "clean" in table.out
+    words = ("--csv", "r.csv", "--json", "r.json", "--parquet", "r.parquet")
+    assert turncoat("results", "--store", store, *words).status == 0
+    with open_store(store) as opened:
+        wanted = opened.summary()
+    with Path("r.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(wanted) == len(json.loads(Path("r.json").read_text()))
+    assert [float(row["accuracy.mean"]) for row in rows] == pytest.approx(wanted["accuracy.mean"].tolist())
+    assert pd.read_parquet("r.parquet")["harm.mean"].tolist() == wanted["harm.mean"].tolist()
+    assert turncoat("results", "--store", store, "--curves", "--csv", "c.csv").status == 0
+    with open_store(store) as opened:
+        assert len(pd.read_csv("c.csv")) == len(opened.curves())
+
+
+def test_pictures(turncoat: Turncoat, store: str) -> None:
+    assert turncoat("figure", "--list").out.count("\n") >= 4
+    said = turncoat("figure", "heatmap", "--store", store, "--where", "goal=targeted", "-o", "h.png")
+    assert said.status == 0, said.err
+    assert Path("h.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_data_list(turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TURNCOAT_DATA", str(tmp_path))
+    said = turncoat("data", "list")
+    assert said.status == 0 and "digits" in said.out and "absent" in said.out
+    assert turncoat("data", "verify", "digits").out == "digits: as published\n"
+    assert turncoat("data", "fetch", "digits").out == "digits: is built in\n"
+    assert turncoat("data", "verify", "mnist").err.endswith("type: turncoat data fetch mnist\n")
+
+
+def test_pairs() -> None:
+    assert pairs(("goal=targeted", "write_access=0.5", "budgets=[0.1, 0.2]"), "--where") == {
+        "goal": "targeted",
+        "write_access": 0.5,
+        "budgets": [0.1, 0.2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("atack", "unknown command 'atack'; did you mean 'attack'?"),
+        ("data verfy", "unknown command 'verfy'; did you mean 'verify'?"),
+        ("data fetch", "which data sets?"),
+        ("data fetch digits mnits", "unknown data set 'mnits'; did you mean 'mnist'?"),
+        ("--versoin", "No such option '--versoin'. Did you mean '--version'?"),
+        ("sweep absent.toml", "absent.toml: No such file or directory"),
+        ("sweep bad.toml", "bad.toml: unknown key 'wirte_access'; did you mean 'write_access'?"),
+        ("sweep --store no/s.db", "no/s.db: there is no folder no"),
+        ("sweep --store text.db", "text.db is not a turncoat store"),
+        ("sweep a b", "Got unexpected extra argument"),
+        ("results", "turncoat.db: there is no such store; make one with: turncoat sweep"),
+        ("results --store text.db", "text.db is not a turncoat store"),
+        ("results --curves", "curves are too long for a table"),
+        ("results --csv no/r.csv", "no/r.csv: there is no folder no"),
+        ("figure", "which picture? type one of: "),
+        ("figure heatmpa", "unknown figure 'heatmpa'; did you mean 'heatmap'?"),
+        ("figure heatmap -o h.gif", "h.gif: "),
+        ("figure heatmap -o no/h.png", "no/h.png: "),
+        ("figure heatmap", "turncoat.db: there is no such store"),
+    ],
+)
+def test_mistakes_are_one_line(turncoat: Turncoat, words: str, told: str) -> None:
+    Path("bad.toml").write_text("wirte_access = 0.3\n")
+    Path("text.db").write_text("these are words, not tables " * 100)
+    before = sorted(Path().iterdir())
+    said = turncoat(*words.split())
+    assert said.status == 2 and said.out == ""
+    assert said.err.startswith(f"turncoat: {told}")
+    assert said.err.count("\n") == 1
+    assert sorted(Path().iterdir()) == before, "something was left behind"
+
+
+def test_bad_words_for_a_picture(turncoat: Turncoat, store: str) -> None:
+    for words, told in (
+        (("--where", "gaol=targeted"), "unknown column 'gaol'; did you mean 'goal'?"),
+        (("--where", "goal"), "--where is 'goal', but must be a key and a value"),
+        (("--metric", "acuracy"), "unknown metric 'acuracy'; did you mean 'accuracy'?"),
+    ):
+        said = turncoat("figure", "heatmap", "--store", store, *words)
+        assert said.status == 2 and said.err.startswith(f"turncoat: {told}")
+        assert not Path("heatmap.png").exists()
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m turncoat attack --help | true"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    (tmp_path / "long.toml").write_text("epochs = 100000\nseeds = 1\nwrite_access = 0.5\n")
+    command = [sys.executable, "-m", "turncoat", "sweep", "long.toml"]
+    environment = os.environ | {"TURNCOAT_CHECKPOINT_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None and not (tmp_path / "turncoat.db-wal").exists():
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert told.startswith("turncoat: stopped") and told.count("\n") == 1
+    with open_store(tmp_path / "turncoat.db") as opened:
+        assert opened.connection.execute("SELECT count(*) FROM leases").fetchone() == (0,)
