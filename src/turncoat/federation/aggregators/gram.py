@@ -7,15 +7,16 @@ the p parameters twice: once for the product, once for the weighted sum at the e
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-
-from turncoat.federation.aggregators.contract import plain_on_cpu
+from torch.nn.functional import pad
 
 CHUNK = 1 << 14
 """Parameters multiplied at a time on the CPU, so that the centred copy stays small."""
+
+BLOCK_ROWS = 32
+"""Rows of the Gram matrix computed at a time; fewer make products too thin to be fast."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ def geometry(messages: Float[Tensor, "r w p"], centre: Float[Tensor, "r p"] | No
 
 
 def _times_itself(part: Float[Tensor, "r w p"]) -> Float[Tensor, "r w w"]:
-    if not plain_on_cpu(part):
+    # Block rows from the diagonal on, mirrored: the product is symmetric, and this saves up to half of it.
+    # (NumPy's BLAS knows that by itself, but its threads and PyTorch's hold each other up on a busy machine.)
+    w = part.shape[1]
+    if w <= BLOCK_ROWS:
         return part @ part.mT
-    values = part.numpy()
-    with np.errstate(invalid="ignore", over="ignore"):
-        # NumPy sees that both factors are one array and computes half of the symmetric product only.
-        return torch.from_numpy(values @ values.swapaxes(1, 2))
+    upper = [part[:, start : start + BLOCK_ROWS] @ part[:, start:].mT for start in range(0, w, BLOCK_ROWS)]
+    full = torch.cat([pad(rows, (w - rows.shape[-1], 0)) for rows in upper], 1).triu()
+    return full + full.triu(1).mT
 
 
 def squared_distances(space: Geometry) -> Float[Tensor, "r w w"]:
