@@ -81,7 +81,8 @@ def breakdown_budget(budgets: list[float], lows: list[float], chance_level: floa
 
 def largest_eigenvalue(x: Float[Tensor, "n d"], rounds: int = 100, tolerance: float = 1e-4) -> float:
     """λ_max of XᵀX/n by power iteration."""
-    v = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
+    # a start drawn at random is orthogonal to no eigenvector; a start of ones may well be
+    v = torch.randn(x.shape[1], generator=generator(0, "eigenvalue")).to(x)
     v /= v.norm()
     value = 0.0
     for _ in range(rounds):
