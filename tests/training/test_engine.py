@@ -1,6 +1,5 @@
 """The stacked engine against the one-by-one oracle, and what must not depend on how runs are stacked."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +10,7 @@ from turncoat.threat import CLEAN
 from turncoat.training.stack import material, stack_run
 from turncoat.training.task import CURVES
 
-RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=0.3)
+RECIPE = Recipe(epochs=3, batch_size=24, learning_rate=0.3)
 RULES = ("optimal", "as_printed", "random", "cyclic")
 
 
@@ -68,11 +67,12 @@ def test_knowledge_matches_one_by_one_training(kind, knowledge, schedule, reques
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(epochs=3, batch_size=16, learning_rate=0.1, momentum=0.9, weight_decay=0.01),
-        Recipe(epochs=3, batch_size=16, learning_rate=0.1, weight_decay=0.05),
-        Recipe(epochs=3, batch_size=16, learning_rate=0.02, optimizer="adam", weight_decay=0.01),
+        Recipe(epochs=3, batch_size=24, learning_rate=0.1, momentum=0.9, weight_decay=0.01),
+        Recipe(epochs=3, batch_size=24, learning_rate=0.1, weight_decay=0.05),
+        # 23: a batch of equally many of each class has a bias gradient of 0, whose rounding Adam blows up
+        Recipe(epochs=3, batch_size=23, learning_rate=0.02, optimizer="adam", weight_decay=0.01),
         Recipe(epochs=3, batch_size=1000, learning_rate=0.1),
-        Recipe(epochs=40, batch_size=16, learning_rate=0.6, patience=2, held_out=0.2),
+        Recipe(epochs=40, batch_size=24, learning_rate=0.6, patience=2, held_out=0.2),
     ],
     ids=["momentum", "decay", "adam", "full-batch", "patience"],
 )

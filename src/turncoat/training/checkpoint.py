@@ -14,13 +14,13 @@ _TENSORS = ("alive", "best", "waited", "labels", "inside", "memory")
 
 
 def to_arrays(state: RunState) -> Arrays:
-    """All of ``state`` under flat names such as ``params/weight`` or ``slots/mean/weight``."""
-    arrays: Arrays = {"curves": state.curves, "samples": state.samples}
+    """A copy of all of ``state`` under flat names such as ``params/weight`` or ``slots/mean/weight``."""
+    arrays: Arrays = {"curves": state.curves.copy(), "samples": state.samples.copy()}
     arrays["counts"] = np.array([getattr(state, name) for name in _COUNTS])
     for name in _TENSORS:
         value = getattr(state, name)
         if value is not None:
-            arrays[name] = value.cpu().numpy()
+            arrays[name] = value.numpy(force=True).copy()
     _put(arrays, "params", state.params)
     _put(arrays, "eyes", state.eyes or {})
     for prefix, slots in (("slots", state.slots), ("eyes_slots", state.eyes_slots or {})):
@@ -53,4 +53,4 @@ def from_arrays(state: RunState, arrays: Arrays) -> None:
 
 def _put(arrays: Arrays, prefix: str, params: Params) -> None:
     for name, value in params.items():
-        arrays[f"{prefix}/{name}"] = value.cpu().numpy()
+        arrays[f"{prefix}/{name}"] = value.numpy(force=True).copy()

@@ -62,7 +62,7 @@ class StackRun:
 
     def to_arrays(self) -> Arrays:
         """Everything needed to go on, as named arrays."""
-        arrays = {f"sums:{name}": value.cpu().numpy() for name, value in self.sums.items()}
+        arrays = {f"sums:{name}": value.numpy(force=True).copy() for name, value in self.sums.items()}
         for name in ("target", "surrogate", "main"):
             state = getattr(self, name)
             if state is not None:
