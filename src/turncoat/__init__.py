@@ -4,7 +4,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from turncoat.attack.worst_flips import FlippedLabels, Flips, worst_flips
+    from turncoat.attack.flipped_labels import FlippedLabels
+    from turncoat.attack.worst_flips import Flips, worst_flips
     from turncoat.data import load
     from turncoat.data.dataset import Dataset, from_arrays
     from turncoat.errors import TurncoatError
@@ -34,7 +35,7 @@ __all__ = [
 _HOMES = {
     "Dataset": "turncoat.data.dataset",
     "Federation": "turncoat.federation.setting",
-    "FlippedLabels": "turncoat.attack.worst_flips",
+    "FlippedLabels": "turncoat.attack.flipped_labels",
     "Flips": "turncoat.attack.worst_flips",
     "Recipe": "turncoat.training.recipe",
     "Results": "turncoat.training.results",

@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils.data import Dataset
 
 from turncoat.attack.direction import Params, untargeted
 from turncoat.attack.scores import (
@@ -86,50 +85,9 @@ def worst_flips(
             seen = worth = _scores(directional, call, params, x, toward, loss)
         else:  # such a rule works without forward mode, so what it is worth is found without it too
             worth = _scores(_reverse_directional, call, params, x, toward, loss)
-            seen = worth
-            if kind == "last_layer":
-                head = head_only(toward, last_layer(module, lambda: call(params, x[:1])))
-                seen = _scores(_reverse_directional, call, params, x, head, loss)
+            seen = _seen(kind, module, call, params, x, toward, worth, loss)
         labels = flip_labels(rule, seen, y, torch.arange(len(y), device=y.device), flips, draw)
     return _judged(worth, y, labels)
-
-
-class FlippedLabels(Dataset):
-    """A dataset of (input, label, ...) items with the labels that ``worst_flips`` chose.
-
-    Raises:
-        TurncoatError: if the lengths differ, or (when an item is read) an item is no (input, label) pair or its
-            own label shows that the flips were chosen for another order of the examples.
-    """
-
-    def __init__(self, dataset: Dataset, flips: Flips) -> None:
-        size = len(dataset)  # type: ignore[arg-type]
-        if size != len(flips.labels):
-            raise TurncoatError(f"the dataset has {size} examples, but the flips are for {len(flips.labels)}")
-        self.dataset = dataset
-        self.labels: list[int] = flips.labels.tolist()
-        self.changed: frozenset[int] = frozenset(flips.indices.tolist())
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple:
-        """The item with its chosen label, of the same type as its own."""
-        if index < 0:
-            index += len(self)
-        item = self.dataset[index]
-        if not isinstance(item, tuple | list) or len(item) < 2:
-            raise TurncoatError(
-                f"item {index} of the dataset is {type(item).__name__}, but must be (input, label)"
-            )
-        x, own, *rest = item
-        label = self.labels[index]
-        if index not in self.changed and int(own) != label:
-            raise TurncoatError(
-                f"item {index} has label {int(own)}, but the flips were chosen where it had {label}: score the"
-                " examples in the dataset's order"
-            )
-        return x, own.new_tensor(label) if isinstance(own, Tensor) else label, *rest
 
 
 @contextlib.contextmanager
@@ -138,13 +96,14 @@ def _at_rest(module: nn.Module) -> Iterator[tuple[LogitsFn, Params]]:
     modes = {part: part.training for part in module.modules()}
     params = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
     fixed = {name: p.detach() for name, p in module.named_parameters() if not p.requires_grad}
-    fixed |= {name: value.clone() for name, value in module.named_buffers()}
+    buffers = {name: value.detach() for name, value in module.named_buffers()}
     if not params:
         raise TurncoatError("the module has no trainable parameters, so its step has no direction")
     devices = {p.device for p in params.values() if p.is_cuda}
 
     def call(values: Params, x: Tensor) -> Tensor:
-        result: Tensor = functional_call(module, fixed | values, (x,))
+        copies = {name: value.clone() for name, value in buffers.items()}  # a module may write to its buffers
+        result: Tensor = functional_call(module, fixed | copies | values, (x,))
         return result
 
     try:
@@ -154,6 +113,26 @@ def _at_rest(module: nn.Module) -> Iterator[tuple[LogitsFn, Params]]:
     finally:
         for part, mode in modes.items():
             part.training = mode
+
+
+def _seen(
+    kind: str,
+    module: nn.Module,
+    call: LogitsFn,
+    params: Params,
+    x: Tensor,
+    toward: Params,
+    worth: Float[Tensor, "n c"],
+    loss: Loss | None,
+) -> Float[Tensor, "n c"]:
+    """What a rule that does not read the scores themselves reads in their place."""
+    if kind == "logits":
+        with torch.no_grad():
+            return torch.cat([call(params, rows) for rows in x.split(CHUNK)])
+    if kind == "last_layer":
+        head = head_only(toward, last_layer(module, lambda: call(params, x[:1])))
+        return _scores(_reverse_directional, call, params, x, head, loss)
+    return worth
 
 
 def _scores(
