@@ -10,6 +10,7 @@ from turncoat.cli.progress import bar
 from turncoat.errors import TurncoatError
 
 if TYPE_CHECKING:
+    from turncoat.data.dataset import Dataset
     from turncoat.sweep.cells import Cell
 
 EXAMPLES = """
@@ -19,6 +20,8 @@ Examples:
   turncoat attack --dataset mnist --write-access 1 --budget 0.25 --epochs 60 --seeds 1 --json
   turncoat attack --dataset mnist-01 --scale raw --write-access 0.25 --seeds 0,3,5
   turncoat attack --dataset mine.csv --label species --write-access 0.3 --goal targeted
+  turncoat attack --workers 10 --hostile 3 --aggregator nnm+trimmed_mean --learning-rate 0.2 --epochs 30
+  turncoat attack --workers 10 --hostile 3 --selection little_is_enough --aggregator krum
 
 \b
 The papers' main experiments use --scale raw, where their step is far beyond the stable one.
@@ -42,10 +45,10 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
     asked = experiment.experiment({"selection": "optimal"} | options.given(values))
     cell = next((c for c in experiment.cells(asked) if not c.threat.is_clean), None)
     if cell is None:
-        raise TurncoatError("write_access is 0, so nothing is attacked; type for example --write-access 0.25")
+        raise TurncoatError(_nobody(options.given(values)))
     setup = cell.setup
     dataset = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
-    refuse_idle(cell, dataset.n)
+    refuse_idle(cell, dataset)
     random = random_twin(cell)
     with bar("training", quiet or as_json) as report:
         results = train(
@@ -55,6 +58,7 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
             seeds=asked.seeds,
             recipe=cell.recipe,
             device=asked.device,
+            federation=cell.federation,
             progress=report,
         )
     compared = comparison.Comparison(results, cell, random)
@@ -64,13 +68,25 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
         comparison.show(compared)
 
 
-def refuse_idle(cell: "Cell", n: int) -> None:
+def _nobody(given: dict[str, Any]) -> str:
+    if given.get("workers"):
+        return "no worker is hostile, so nothing is attacked; type for example --hostile 2"
+    return "write_access is 0, so nothing is attacked; type for example --write-access 0.25"
+
+
+def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
     """Refuse a threat that can never flip a label.
 
     Raises:
         TurncoatError: says |K|, p and what to raise.
     """
-    threat, recipe = cell.threat, cell.recipe
+    from turncoat.federation.attacks import GRADIENT_ATTACKS
+
+    if cell.federation.workers:
+        if cell.threat.selection not in GRADIENT_ATTACKS:
+            _refuse_idle_workers(cell, dataset)
+        return
+    threat, recipe, n = cell.threat, cell.recipe, dataset.n
     if recipe.patience:
         n -= max(1, int(recipe.held_out * n))
     rows, what = n, "examples"
@@ -92,6 +108,24 @@ def refuse_idle(cell: "Cell", n: int) -> None:
     raise TurncoatError(
         f"this threat can never flip a label: of {rows} {what} it may write to |K| = {members} and flip p = 0; "
         f"{advice}"
+    )
+
+
+def _refuse_idle_workers(cell: "Cell", dataset: "Dataset") -> None:
+    """Every hostile worker has a budget of its own: floor(b·size) of its shard, or of its batch."""
+    from turncoat.federation.partition import deal
+    from turncoat.randomness import generator
+
+    federation, threat = cell.federation, cell.threat
+    shards = deal(dataset.y, federation.workers, federation.partition, generator(cell.seed, "partition"))
+    size, what = max(len(shard) for shard in shards[: federation.hostile]), "examples"
+    if threat.schedule == "step":
+        size, what = cell.recipe.batch_size * federation.local_steps, "examples of a batch"
+    if int(threat.local_budget * size + 1e-9):
+        return
+    raise TurncoatError(
+        f"this threat can never flip a label: of a hostile worker's {size} {what} it may flip p = 0; "
+        f"raise {options.flag('local_budget')} to at least {_up(1 / size)}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from turncoat.cli.show import console, interval, note, records, warning_lines
+from turncoat.federation.setting import Federation
 from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment
@@ -42,6 +43,7 @@ def as_json(compared: Comparison, asked: Experiment) -> str:
     whole = {
         **rows,
         "harm": rows["attacked"]["harm"],
+        "visibility": rows["attacked"]["visibility"],
         **{part: dataclasses.asdict(getattr(compared.attacked, part)) for part in PARTS},
         "global_budget": compared.attacked.threat.global_budget,
         "chance": setting.chance,
@@ -59,7 +61,7 @@ def show(compared: Comparison) -> None:
     threat = cell.threat
     title = (
         f"{setting.dataset} ({setting.scale}), {setting.model}, {cell.recipe.epochs} epochs: "
-        f"k = {threat.write_access:g}, b = {threat.local_budget:g}"
+        f"{crowd(cell.federation)}k = {threat.write_access:g}, b = {threat.local_budget:g}"
     )
     table = Table(title=title, title_justify="left")
     for name in ("", "accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips"):
@@ -83,8 +85,28 @@ def show(compared: Comparison) -> None:
         f"means over {seeds} seed{'s' * (seeds > 1)} and the last 10 % of the epochs; flips are per epoch; "
         f"chance {setting.chance:.3f}"
     )
+    if seen := _visibility(compared.rows()["attacked"]):
+        console().print(
+            f"visibility: the hostile workers' messages are {seen['norm_ratio']:.2f} times as long as the honest "
+            f"ones; AUC of norm {seen['auc_norm']:.2f}, cosine {seen['auc_cosine']:.2f}, both "
+            f"{seen['auc_linear']:.2f}; {seen['caught_at_1_percent']:.0%} of them caught at 1 % false alarms"
+        )
     for line in warning_lines(setting.warnings, setting.step_stability):
         console().print(line)
+
+
+def crowd(federation: Federation) -> str:
+    """The federation in words, or nothing where data are pooled."""
+    if not federation.workers:
+        return ""
+    return f"{federation.hostile} of {federation.workers} workers hostile, {federation.aggregator}: "
+
+
+def _visibility(row: dict[str, Any]) -> dict[str, float]:
+    """What a federation's row says about detection, by short names; empty where data are pooled."""
+    start = "visibility."
+    found = {name.removeprefix(start): value for name, value in row.items() if name.startswith(start)}
+    return {name: float(value) for name, value in found.items() if not math.isnan(value)}
 
 
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
@@ -93,4 +115,4 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
         for name in STATISTICS
         if f"{name}.mean" in row
     }
-    return found | {"flips": float(row["flips"])}
+    return found | {"flips": float(row["flips"]), "visibility": _visibility(row) or None}

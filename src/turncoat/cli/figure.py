@@ -52,7 +52,12 @@ def figure(
     path = check_path(output or f"{errors.choose(name, FIGURES, 'figure')}.png")
     errors.choose(name, FIGURES, "figure")
     with open_store(store) as opened:
-        curves = opened.curves()
+        curves = getattr(opened, FIGURES[name].reads)()
+        bare = FIGURES[name].reads != "curves" and curves.empty and opened.keys()
+    if bare:
+        raise TurncoatError(
+            f"{store}: no cell of the store is a federation, so there are no messages; sweep one with workers set"
+        )
     if curves.empty:
         raise TurncoatError(
             f"{store}: the store has no cells yet; fill it with: turncoat sweep --store {store}"

@@ -26,10 +26,14 @@ __all__ = ["FIGURES", "FigureSpec", "caption_of", "draw"]
 
 @dataclasses.dataclass(frozen=True)
 class FigureSpec:
-    """A kind of picture: ``draw(frame, **choices)`` makes the figure, ``help`` says in a line what it shows."""
+    """A kind of picture: ``draw(frame, **choices)`` makes the figure, ``help`` says in a line what it shows.
+
+    ``reads`` says which frame: the "curves" over epochs, or the "visibility" of a federation's messages.
+    """
 
     draw: Callable[..., Figure]
     help: str
+    reads: str = "curves"
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -58,7 +62,9 @@ FIGURES: dict[str, FigureSpec] = {
     "epochs": FigureSpec(_styled(epochs), "accuracy over epochs for pairs (k, b) of equal global budget"),
     "spread": FigureSpec(_styled(spread), "standard deviation over seeds, by write access or global budget"),
     "matrix": FigureSpec(_styled(matrix), "attack by aggregator, worst cases marked, clean run beside"),
-    "visibility": FigureSpec(_styled(visibility), "gradient norms and cosines of hostile and honest workers"),
+    "visibility": FigureSpec(
+        _styled(visibility), "gradient norms and cosines of hostile and honest workers", reads="visibility"
+    ),
     "harm": FigureSpec(_styled(harm), "harm of the attack against harm of random flips at the same budget"),
 }
 
