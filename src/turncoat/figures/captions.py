@@ -38,7 +38,7 @@ def setting(rows: pd.DataFrame) -> str:
         words.append(f"Data {first['dataset']}" + (f" ({first['scale']} scale)" if "scale" in first else ""))
     if "model" in first:
         words.append(f"model {first['model']}")
-    words.append(f"{first.get('epochs', rows['epoch'].max())} epochs")
+    words.append(f"{first['epochs'] if 'epochs' in first else rows['epoch'].max()} epochs")
     if "batch_size" in first:
         words.append(f"batch {first['batch_size']}")
     if "learning_rate" in first:
