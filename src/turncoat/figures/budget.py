@@ -1,16 +1,21 @@
 """Accuracy over the global budget, one line per write access (paper B, Figures 5, 9, 12 to 19)."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from turncoat import errors
 from turncoat.figures import captions, cells, lines, style
 from turncoat.figures.cells import Runs
 
 X_LABEL = "global budget k·b (share of all labels)"
+FEWEST = 3  # lone cells that make a line together
+JOINED_MARKER = "h"
 
 
 def budget(
@@ -39,7 +44,7 @@ def draw_panels(
 ) -> Figure:
     """One panel per goal, one line per write access, of any statistic over seeds."""
     goals = runs.goals
-    accesses = sorted(runs.attacked["write_access"].unique().tolist())
+    accesses, joined = grouped(runs.attacked)
     figure, top = style.canvas(
         style.ONE_COLUMN, 1.55 * len(goals) + 0.55 + 0.13 * (len(accesses) // 4), text, captioned
     )
@@ -54,19 +59,45 @@ def draw_panels(
         style.levels(ax, cells.clean_value(runs, metric, statistic, column), chance)
     axes[-1].set_xlabel(X_LABEL)
     names = [f"{k:g}" for k in accesses]
-    lines.access_legend(top, accesses, names, "write access k", not runs.random.empty)
+    others = [
+        Line2D([], [], color=colour, marker=JOINED_MARKER, label=f"any, at b = {b:g}")
+        for b, colour in _joined_colours(joined).items()
+    ]
+    lines.access_legend(top, accesses, names, "write access k", not runs.random.empty, others=others)
     return figure
 
 
+def grouped(attacked: pd.DataFrame) -> tuple[list[float], list[float]]:
+    """Write accesses that have a line each, and local budgets along which the lone cells of others are joined.
+
+    A write access with a single cell makes no line; where ``FEWEST`` of them share a local budget, all cells of
+    that budget are one line.
+    """
+    pairs = attacked[cells.AXES].drop_duplicates()
+    counts = pairs["write_access"].value_counts()
+    lone = pairs[pairs["write_access"].map(counts) == 1]
+    shared = lone["local_budget"].value_counts()
+    joined = sorted(float(b) for b in shared[shared >= FEWEST].index)
+    left = set(lone[lone["local_budget"].isin(joined)]["write_access"])
+    return sorted(float(k) for k in set(pairs["write_access"]) - left), joined
+
+
+def _joined_colours(joined: Sequence[float]) -> dict[float, str]:
+    return dict(zip(joined, itertools.cycle((style.ORANGE, style.BLUE, style.GREEN)), strict=False))
+
+
 def _draw_goal(ax: Axes, runs: Runs, goal: str, metric: str, statistic: str, column: str) -> None:
-    accesses = sorted(runs.attacked["write_access"].unique().tolist())
+    accesses, joined = grouped(runs.attacked)
     colours, markers = style.access_colours(accesses), style.access_markers(accesses)
     attacked = cells.over_seeds(cells.per_seed(runs.of(goal), metric, statistic))
     random = cells.over_seeds(cells.per_seed(runs.random, metric, statistic))
-    for k in accesses:
-        own = attacked[attacked["write_access"] == k].sort_values("global_budget")
-        rival = random[random["write_access"] == k].sort_values("global_budget")
+    drawn: list[tuple[str, float, Any, str]] = [("write_access", k, colours[k], markers[k]) for k in accesses]
+    drawn += [("local_budget", b, colour, JOINED_MARKER) for b, colour in _joined_colours(joined).items()]
+    for axis, value, colour, marker in drawn:
+        own = attacked[attacked[axis] == value].sort_values("global_budget")
+        rival = random[random[axis] == value].sort_values("global_budget")
+        gid = f"{goal} {'k' if axis == 'write_access' else 'b'}={value:g}"
         if len(rival):
-            lines.random_line(ax, "global_budget", rival, colours[k], f"{goal} k={k:g}", column)
+            lines.random_line(ax, "global_budget", rival, colour, gid, column)
         if len(own):
-            lines.attack_line(ax, "global_budget", own, colours[k], markers[k], f"{goal} k={k:g}", column)
+            lines.attack_line(ax, "global_budget", own, colour, marker, gid, column)

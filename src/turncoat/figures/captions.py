@@ -60,7 +60,7 @@ def setting(rows: pd.DataFrame) -> str:
 def statistic_text(rows: pd.DataFrame, statistic: str | None) -> str:
     """Number of seeds and the statistic."""
     cell = [c for c in (*cells.CELL, *cells.FEDERATION, "attack") if c in rows]
-    counts = rows.groupby(cell, dropna=False)["seed"].nunique()
+    counts = rows["seeds"] if "seeds" in rows else rows.groupby(cell, dropna=False)["seed"].nunique()
     low, high = int(counts.min()), int(counts.max())
     seeds = f"{high} seed{'s' if high > 1 else ''}" if low == high else f"{low} to {high} seeds"
     return f"{seeds}, {STATISTIC_TEXT[statistic]}" if statistic else seeds

@@ -24,6 +24,8 @@ def epochs(
 ) -> Figure:
     """One line per pair (k, b) with the same k·b, random flips dashed; one panel per budget and goal.
 
+    ``curves`` may hold statistics over seeds (columns ``mean``, ``low``, ``high``, ``seeds``) in place of the runs.
+
     ``budgets`` names the values of k·b; without it, the one that most pairs share. A run that stopped early
     keeps its last value.
 
@@ -124,6 +126,8 @@ def _levels(axes: Sequence[Axes], runs: Runs, metric: str, last: int) -> None:
 
 
 def _over_epochs(rows: pd.DataFrame, metric: str, last: int) -> pd.DataFrame:
+    if "seeds" in rows:  # they are statistics over seeds already
+        return rows.sort_values("epoch")
     wide = rows.pivot(index="epoch", columns="seed", values=metric).reindex(range(1, last + 1)).ffill()
     values = wide.reset_index().melt("epoch", value_name="value")
     return cells.over_seeds(values, ["epoch"])

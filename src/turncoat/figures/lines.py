@@ -44,13 +44,15 @@ def access_legend(
     random: bool,
     marked: bool = True,
     width: float = style.ONE_COLUMN,
+    others: Sequence[Artist] = (),
 ) -> None:
-    """The legend below the panels: one entry per write access, and one for random flips."""
+    """The legend below the panels: one entry per write access, ``others``, and one for random flips."""
     colours, markers = style.access_colours(accesses), style.access_markers(accesses)
     handles: list[Artist] = [
         Line2D([], [], color=colours[k], marker=markers[k] if marked else "", label=name)
         for k, name in zip(accesses, names, strict=True)
     ]
+    handles += others
     if random:
         handles.append(random_handle())
     below(top, handles, width, title)

@@ -25,11 +25,12 @@ def visibility(
 ) -> Figure:
     """Distributions of the gradient norm and of the cosine to the honest mean; ratio and ROC-AUC in the titles.
 
-    ``messages`` has one row per round and worker: ``round``, ``worker``, ``hostile`` (true or false), ``norm``
-    (Euclidean norm of what the worker sent), ``cosine`` (between it and the mean of what the other honest
-    workers sent in that round); and, if they are known, ``seed`` and the columns of the setting. ``Results.visibility``
-    makes such a frame. The ratio is the hostile mean norm over the honest one. An AUC of 0.5 is blind guessing, 1 gives every attacker away,
-    whichever way the sign points. Ratio and AUC are means over seeds. Messages that are not finite are left out.
+    ``messages`` has one row per round and worker: ``round``, ``worker``, ``hostile`` (true or false),
+    ``norm`` (Euclidean norm of what the worker sent), ``cosine`` (between it and the mean of what the other
+    honest workers sent in that round); and, if they are known, ``seed`` and the columns of the setting.
+    ``Results.visibility`` makes such a frame. The ratio is the hostile mean norm over the honest one. An AUC
+    of 0.5 is blind guessing, 1 gives every attacker away, whichever way the sign points. Ratio and AUC are
+    means over seeds. Messages that are not finite are left out.
 
     Raises:
         TurncoatError: for missing columns, only one kind of worker, or mixed settings.
