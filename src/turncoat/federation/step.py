@@ -21,8 +21,8 @@ def federated_step(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> Non
     """All replicas take one step on their workers' messages."""
     members = task.members
     assert members is not None and state.labels is not None
-    x = task.x[rows.flatten()].unflatten(0, rows.shape)
-    labels = state.labels[rows.flatten()].unflatten(0, rows.shape)
+    x = task.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+    labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
     if task.schedule == "step":
         labels = _attacked(task, state, members, rows, x, labels)
     messages = sent(task.model, members, state.params, x, labels, task.recipe.learning_rate)

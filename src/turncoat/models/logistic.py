@@ -54,13 +54,13 @@ def logistic(features: int, classes: int) -> Model:
     def worker_gradients(
         params: Params, x: Float[Tensor, "w b d"], labels: Int[Tensor, "w b r"]
     ) -> Float[Tensor, "w r p"]:
-        rest = residual(project(params, x.flatten(0, 1)), labels.flatten(0, 1))
+        w, b, _ = x.shape
+        rest = residual(project(params, x.flatten(0, 1)), labels.flatten(0, 1)).div_(b)
         if rows == 1:
             rest = rest[:, 1:]
-        w, b, _ = x.shape
         # (w, r·rows, b) @ (w, b, d): each message comes out contiguous, as aggregators read it
         left = rest.view(w, b, rows, -1).permute(0, 3, 2, 1).reshape(w, -1, b)
-        return torch.bmm(left, x / b).view(w, -1, rows * x.shape[2])
+        return torch.bmm(left, x).view(w, -1, rows * x.shape[2])
 
     return Model(
         name="logistic",

@@ -20,7 +20,7 @@ NETWORK_WORKERS = 24
 """Up to here the network's w·log²w passes beat a sort, measured on the CPU."""
 BLOCK = 2048
 """Coordinates sorted at a time: BLOCK × 100 workers of float32 stay in a core's cache."""
-ROW = 1 << 17
+ROW = 1 << 16
 """Values per network row: long enough to hide a call's cost, short enough to bound the memory."""
 THREADED = 1 << 20
 """Values from which starting threads costs less than it saves."""
