@@ -86,11 +86,11 @@ def test_breakdown_budget_is_the_smallest_that_reaches_chance():
 
 
 @quick
-@given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 999))
+@given(st.integers(1, 60), st.integers(1, 40), st.integers(0, 999))
 def test_power_iteration_finds_numpys_largest_eigenvalue(n, d, seed):
     x = np.random.default_rng(seed).normal(size=(n, d))
     wanted = np.linalg.eigvalsh(x.T @ x / n)[-1]
-    assert largest_eigenvalue(torch.tensor(x)) == pytest.approx(wanted, rel=0.02)
+    assert largest_eigenvalue(torch.tensor(x)) == pytest.approx(wanted, rel=0.01)
 
 
 def test_power_iteration_sees_what_is_orthogonal_to_ones():
@@ -98,7 +98,7 @@ def test_power_iteration_sees_what_is_orthogonal_to_ones():
     a = torch.arange(1.0, 6.0, dtype=torch.float64).unsqueeze(1)
     x = torch.cat([a, -a], 1)
     assert largest_eigenvalue(x) == pytest.approx(22.0, rel=1e-6)
-    assert largest_eigenvalue(torch.zeros(3, 2)) == 0
+    assert largest_eigenvalue(torch.zeros(3, 2)) == pytest.approx(0)
 
 
 def noise(classes, n=240, seed=4):
@@ -122,13 +122,13 @@ def test_gradient_descent_settles_below_the_bound_and_swings_above_it(momentum):
     sharpest = np.linalg.eigvalsh((x.T @ x / len(x)).numpy())[-1] / 4
     for factor in (0.8, 1.25):
         rate = factor * 2 * (1 + momentum) / sharpest
-        recipe = Recipe(epochs=150, batch_size=len(x), learning_rate=float(rate), momentum=momentum)
+        recipe = Recipe(epochs=100, batch_size=len(x), learning_rate=float(rate), momentum=momentum)
         assert step_stability(model, recipe, x, data.y) == pytest.approx(factor, rel=2e-3)
         results = train(data, seeds=[0], recipe=recipe)
         curve = results.runs[0].curve("test_loss")
         swing = np.ptp(curve[-20:])
         if factor < 1:
-            assert swing < 1e-6 and results.setting.warnings == ()
+            assert swing < 1e-4 and results.setting.warnings == ()
         else:
             assert curve[-20:].mean() > 1.1 * losses(data, Recipe(100, len(x), 0.1))[-1]
             assert results.setting.warnings == ("unstable-step",)

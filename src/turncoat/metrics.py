@@ -9,6 +9,7 @@ from turncoat.randomness import generator
 
 RESAMPLES = 2000  # bootstrap resamples behind every interval
 TAIL = 0.1  # share of the rounds, from the end, over which the steadier statistic averages
+BLOCK = 8  # vectors that look for the largest eigenvalue together
 
 
 def confusion(
@@ -59,6 +60,21 @@ def interval(values: Float[np.ndarray, " s"], level: float = 0.95) -> tuple[floa
     return float(low), float(high)
 
 
+def intervals(
+    values: Float[np.ndarray, "s t"], level: float = 0.95
+) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
+    """``interval`` of every column, with the same resamples."""
+    count = len(values)
+    if count == 1:
+        return values[0], values[0]
+    draw = generator(0, "bootstrap", count)
+    index = torch.randint(count, (RESAMPLES, count), generator=draw).numpy()
+    weights = np.zeros((RESAMPLES, count))
+    np.add.at(weights, (np.arange(RESAMPLES)[:, None], index), 1 / count)
+    low, high = np.quantile(weights @ values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
+
+
 def statistics(values: Float[np.ndarray, " s"]) -> dict[str, float]:
     """Mean, standard deviation (n - 1), median and 95 % bootstrap interval over seeds."""
     values = np.asarray(values, dtype=float)
@@ -80,18 +96,16 @@ def breakdown_budget(budgets: list[float], lows: list[float], chance_level: floa
 
 
 def largest_eigenvalue(x: Float[Tensor, "n d"], rounds: int = 100, tolerance: float = 1e-4) -> float:
-    """λ_max of XᵀX/n by power iteration."""
-    # a start drawn at random is orthogonal to no eigenvector; a start of ones may well be
-    v = torch.randn(x.shape[1], generator=generator(0, "eigenvalue")).to(x)
-    v /= v.norm()
+    """λ_max of XᵀX/n by power iteration on a block of vectors (Rayleigh-Ritz)."""
+    # a block, drawn at random: one vector alone may be almost orthogonal to the direction that counts, and
+    # would settle on a lesser eigenvalue for a while
+    block = torch.randn(x.shape[1], min(BLOCK, x.shape[1]), generator=generator(0, "eigenvalue")).to(x)
     value = 0.0
     for _ in range(rounds):
-        v = x.T @ (x @ v) / len(x)
-        latest = float(v.norm())
-        if latest == 0:
-            return 0.0
-        v /= latest
-        if abs(latest - value) <= tolerance * latest:
+        v = torch.linalg.qr(block).Q
+        block = x.T @ (x @ v) / len(x)
+        latest = float(torch.linalg.eigvalsh(v.T @ block)[-1])
+        if abs(latest - value) <= tolerance * abs(latest):
             return latest
         value = latest
     return value
