@@ -8,7 +8,6 @@ from one_by_one import train_one
 from turncoat import Recipe, Threat, models, train
 from turncoat.threat import CLEAN
 from turncoat.training.stack import material, stack_run
-from turncoat.training.task import CURVES
 
 RECIPE = Recipe(epochs=3, batch_size=24, learning_rate=0.3)
 RULES = ("optimal", "as_printed", "random", "cyclic")
@@ -32,7 +31,7 @@ def test_every_rule_matches_one_by_one_training(kind, goal, request):
     threats = [Threat(0.6, 0.5, goal=goal, selection=rule) for rule in RULES]
     threats += [Threat(0.25, 1.0, goal=goal), Threat(1.0, 0.3, goal=goal, placement="fixed")]
     threats += [Threat(0.4, 0.9, goal=goal, selection="random", placement="fixed")]
-    results = check(request.getfixturevalue(kind), threats, seeds=(0, 3))
+    results = check(request.getfixturevalue(kind), threats, seeds=(3,))
     attacked = [run.curve("flips").sum() for run in results.runs if not run.threat.is_clean]
     assert min(attacked) > 0
 
@@ -128,23 +127,18 @@ def noisy(scores, labels, flips, generator):
     return new
 
 
-@pytest.mark.parametrize(
-    "own", [*NEIGHBOURS[:6], *NEIGHBOURS[7:], Threat(0.3, 0.5, selection=noisy)], ids=str
-)
-def test_a_run_does_not_depend_on_its_neighbours(own, multi):
-    others = [*NEIGHBOURS, Threat(0.8, 0.5, selection=noisy)]
-    alone = train(multi, threats=[own], seeds=[2], recipe=RECIPE)
-    among = train(multi, threats=others, seeds=[1, 2], recipe=RECIPE)
-    for threat in (CLEAN, own):
-        (one,) = (run for run in alone.runs if run.threat == threat)
-        if threat == CLEAN:
-            one.curves[:, CURVES.index("objective_before") :] = np.nan
-        for run in among.runs:
-            if run.threat == threat and run.seed == 2:
-                got = run.curves.copy()
-                if threat == CLEAN:
-                    got[:, CURVES.index("objective_before") :] = np.nan
-                np.testing.assert_allclose(got, one.curves, rtol=1e-5, atol=1e-6)
-                break
-        else:
-            assert threat == own and own not in others
+MINE = [*NEIGHBOURS[:6], *NEIGHBOURS[7:], Threat(0.3, 0.5, selection=noisy)]
+
+
+@pytest.fixture(scope="module")
+def crowd(multi):
+    """All of them and some more together, beside another seed."""
+    threats = [*NEIGHBOURS, Threat(0.8, 0.5, selection=noisy), MINE[-1]]
+    results = train(multi, threats=threats, seeds=[1, 2], recipe=RECIPE)
+    return {run.threat: run for run in results.runs if run.seed == 2}
+
+
+@pytest.mark.parametrize("own", MINE, ids=str)
+def test_a_run_does_not_depend_on_its_neighbours(own, crowd, multi):
+    for run in train(multi, threats=[own], seeds=[2], recipe=RECIPE).runs:
+        np.testing.assert_allclose(crowd[run.threat].curves, run.curves, rtol=1e-5, atol=1e-6)

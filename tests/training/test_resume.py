@@ -58,7 +58,7 @@ def test_a_cut_run_ends_as_one_that_was_never_stopped(case, multi):
         lasted = np.isfinite(whole.curves()[:, :, 0]).sum(0)
         assert lasted.min() < lasted.max()
     # before the first step, within and at the ends of epochs of the target's, surrogate's and main run
-    cuts = sorted({*range(0, len(saved), max(1, len(saved) // 5)), len(saved) - 1})
+    cuts = sorted({*range(0, len(saved), max(1, len(saved) // 4)), len(saved) - 1})
     for cut in cuts:
         again = stack_run(data, recipe, 1, threats)
         again.restore(through_a_file(saved[cut]))
