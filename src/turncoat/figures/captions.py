@@ -50,9 +50,10 @@ def setting(rows: pd.DataFrame) -> str:
     ]
     if first.get("patience"):
         words.append(f"early stopping after {first['patience']}")
-    if "workers" in first:
+    pooled = "workers" in first and not first["workers"]
+    if "workers" in first and not pooled:
         words.append(f"{first['workers']} workers")
-    if rows.get("aggregator") is not None and rows["aggregator"].nunique() == 1:
+    if rows.get("aggregator") is not None and rows["aggregator"].nunique() == 1 and not pooled:
         words.append(f"aggregator {first['aggregator']}")
     return ", ".join(words)
 

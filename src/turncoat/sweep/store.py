@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,17 +69,35 @@ class Store:
 
     def records(self) -> list[frames.Record]:
         """All cells with their curves."""
-        query = "SELECT config, curves, chance, step_stability, samples FROM cells"
+        return [record for _, record in self.stream()]
+
+    def stream(self, keys: Collection[str] | None = None) -> Iterator[tuple[str, frames.Record]]:
+        """Cells one by one with their keys: those of ``keys``, or all."""
+        query = "SELECT key, config, curves, chance, step_stability, samples FROM cells"
+        with telling(self.path):
+            for key, config, curves, chance, stability, samples in self.connection.execute(query):
+                if keys is None or key in keys:
+                    yield (
+                        key,
+                        frames.Record(
+                            json.loads(config),
+                            unpack(curves)["curves"],
+                            chance,
+                            stability,
+                            None if samples is None else unpack(samples)["samples"],
+                        ),
+                    )
+
+    def origins(self) -> list[dict[str, str | int]]:
+        """What computed the cells: versions and kind of machine, how many cells, first and last time of writing."""
+        query = (
+            "SELECT record, count(*), min(written_at), max(written_at) FROM cells"
+            " JOIN environments ON id = environment GROUP BY record ORDER BY min(written_at)"
+        )
         with telling(self.path):
             return [
-                frames.Record(
-                    json.loads(config),
-                    unpack(curves)["curves"],
-                    chance,
-                    stability,
-                    None if samples is None else unpack(samples)["samples"],
-                )
-                for config, curves, chance, stability, samples in self.connection.execute(query)
+                json.loads(record) | {"cells": count, "first": first, "last": last}
+                for record, count, first, last in self.connection.execute(query)
             ]
 
     def curves(self) -> pd.DataFrame:

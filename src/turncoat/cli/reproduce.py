@@ -1,0 +1,237 @@
+"""``turncoat reproduce``: the papers' figures, tables and claims."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turncoat.cli import options
+from turncoat.cli.progress import bar
+from turncoat.cli.suggest import Suggesting
+from turncoat.errors import TurncoatError
+
+if TYPE_CHECKING:
+    from turncoat.reproduce.artefacts import Artefact
+    from turncoat.reproduce.evidence import Evidence
+    from turncoat.reproduce.plan import Wanted
+    from turncoat.sweep.experiment import Experiment
+
+EXAMPLES = """
+\b
+Examples:
+  turncoat reproduce --list
+  turncoat reproduce B:fig5 B:fig8 --quick -o out/
+  turncoat reproduce B --scale unit --seeds 6 --store results.db -o out/
+  turncoat reproduce extract --store results.db -o results/
+  turncoat reproduce claims --from results/
+
+\b
+What one artefact has trained no other trains again; a stopped command goes on when it is typed again.
+"""
+MAKE = "make"
+
+
+class Fallback(Suggesting):
+    """A group whose command ``make`` may be left out: artefacts can be named at once."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``make`` first unless another command is named."""
+        if not args or (args[0] not in self.commands and args[0] not in ("-h", "--help")):
+            args = [MAKE, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=Fallback, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+def reproduce() -> None:
+    """Make the papers' figures and tables again, by name; NAME... is short for `make NAME...`."""
+
+
+def asking(command: Any) -> Any:
+    """The options that say which runs are meant."""
+    for option in (
+        click.option(
+            "--quick", is_flag=True, help="Minutes in place of hours: few seeds and epochs, a thin grid."
+        ),
+        click.option("--epochs", type=int, default=None, help="Epochs.  [default: 200, as in the papers]"),
+        click.option(
+            "--seeds", type=options.Seeds(), default=None, help="How many seeds, or which: 6 or 0,3,5."
+        ),
+        click.option(
+            "--scale", "scales", multiple=True, help="raw, unit or standard; may be repeated.  [default: all]"
+        ),
+        click.option(
+            "--from", "extract", metavar="FOLDER", help="Read extracts in place of a store; trains nothing."
+        ),
+        click.option("--store", default="results.db", show_default=True, metavar="FILE", help="The store."),
+    ):
+        command = option(command)
+    return command
+
+
+@reproduce.command(MAKE)
+@click.argument("names", nargs=-1, metavar="NAME...")
+@asking
+@click.option("-o", "--output", default="reproduced", show_default=True, metavar="FOLDER", help="Where to.")
+@click.option("--list", "listed", is_flag=True, help="Show the artefacts and how long they take here.")
+@click.option("--no-training", is_flag=True, help="Draw from what the store has, and train nothing.")
+@click.option("--device", default=None, help="Where to train: cpu or cuda.  [default: cpu]")
+@options.quiet
+def make(
+    names: tuple[str, ...],
+    output: str,
+    listed: bool,
+    no_training: bool,
+    device: str | None,
+    quiet: bool,
+    store: str,
+    extract: str | None,
+    **asked: Any,
+) -> None:
+    """Train what the artefacts NAME... need and the store lacks, then draw them (A, B, all: many)."""
+    from turncoat.reproduce import artefacts, plan
+
+    wanted = wish(asked, device)
+    if listed:
+        show_list(wanted, artefacts.chosen(names or ("all",)))
+        return
+    chosen = {artefact: plan.planned(artefact, wanted) for artefact in artefacts.chosen(names)}
+    refuse_scales(chosen, wanted, names)
+    folder = made(output)
+    if extract is None and not no_training:
+        train([one for experiments in chosen.values() for one in experiments], store, quiet)
+    evidence = None
+    if extract is not None:
+        evidence = read(store, extract, [])
+    for artefact, experiments in chosen.items():
+        draw(
+            artefact, experiments, evidence or read(store, None, experiments, artefact), folder, wanted.quick
+        )
+        if not quiet:
+            click.echo(f"{artefact.name}: {folder / artefact.stem}-*")
+
+
+@reproduce.command("extract")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@asking
+@click.option("-o", "--output", default="results", show_default=True, metavar="FOLDER", help="Where to.")
+def extract_(names: tuple[str, ...], output: str, store: str, extract: str | None, **asked: Any) -> None:
+    """Write what pictures and claims need to small files (of the artefacts NAME..., or all)."""
+    from turncoat.reproduce import artefacts, evidence, extracts, plan
+
+    wanted = wish(asked)
+    chosen = {a: plan.cells(plan.planned(a, wanted)) for a in artefacts.chosen(names or ("all",))}
+    if extract is not None:
+        found = extracts.read(Path(extract)).of(cell for cells in chosen.values() for cell in cells)
+    else:
+        every = dict.fromkeys(cell for cells in chosen.values() for cell in cells)
+        long = [cell for a, cells in chosen.items() if a.figure == "epochs" for cell in cells]
+        found = evidence.from_store(store, every, long)
+    if found.points.empty:
+        raise TurncoatError(
+            f"{store} holds none of these cells; say which epochs and scale it has, or train them"
+        )
+    for path in extracts.write(found, made(output)):
+        click.echo(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
+
+
+def wish(asked: dict[str, Any], device: str | None = None) -> "Wanted":
+    """What the options ask for."""
+    from turncoat.data import SCALES
+    from turncoat.errors import choose
+    from turncoat.reproduce.plan import Wanted
+
+    scales = tuple(choose(scale, SCALES, "scale") for scale in asked["scales"]) or tuple(SCALES)
+    return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device)
+
+
+def made(output: str) -> Path:
+    """The folder for the files, made if it is absent.
+
+    Raises:
+        TurncoatError: if a file is in its place.
+    """
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise TurncoatError(f"{folder} is a file, but -o names a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def refuse_scales(
+    chosen: "dict[Artefact, list[Experiment]]", wanted: "Wanted", names: tuple[str, ...]
+) -> None:
+    """Refuse a scale that an artefact named by the user does not have.
+
+    Raises:
+        TurncoatError: if nothing is left of the artefact.
+    """
+    for artefact, experiments in chosen.items():
+        if not experiments and artefact.name in names:
+            raise TurncoatError(
+                f"{artefact.name} has no scale {' or '.join(wanted.scales)}: leave --scale out, or name another"
+            )
+
+
+def train(experiments: "list[Experiment]", store: str, quiet: bool) -> None:
+    """Train whatever the store lacks of the experiments, one after the other."""
+    from turncoat.reproduce import plan
+    from turncoat.sweep import runner
+
+    plan.refuse_absent(experiments)
+    for number, one in enumerate(experiments, 1):
+        title = f"{one.name.removesuffix('.toml')} {one.axes['scale'][0]} ({number} of {len(experiments)})"
+        with bar(title, quiet) as report:
+            runner.sweep(one, store, report)
+
+
+def read(
+    store: str, extract: str | None, experiments: "list[Experiment]", artefact: "Artefact | None" = None
+) -> "Evidence":
+    """What is known of these experiments' cells."""
+    from turncoat.reproduce import evidence, extracts, plan
+
+    if extract is not None:
+        return extracts.read(Path(extract))
+    cells = plan.cells(experiments)
+    return evidence.from_store(store, cells, cells if artefact and artefact.figure == "epochs" else ())
+
+
+def draw(
+    artefact: "Artefact", experiments: "list[Experiment]", evidence: "Evidence", folder: Path, quick: bool
+) -> None:
+    """Write the files of every scale."""
+    from turncoat.reproduce import pictures
+
+    for one in experiments:
+        pictures.make(artefact, one, evidence, folder, quick)
+
+
+def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
+    """Print the artefacts with their data, model, cells and estimated time."""
+    from rich.table import Table
+
+    from turncoat.cli.show import console
+    from turncoat.reproduce import estimate, plan
+
+    table = Table()
+    for name in ("artefact", "paper", "shows", "data", "model", "cells", "time here"):
+        table.add_column(name, justify="right" if name in ("cells", "time here") else "left")
+    speed = estimate.speed()
+    seen: set[Any] = set()
+    total = 0.0
+    for artefact in chosen:
+        experiments = plan.planned(artefact, wanted)
+        cells = plan.cells(experiments)
+        data, models = (
+            ", ".join(sorted({v for e in experiments for v in e.axes[k]})) for k in ("dataset", "model")
+        )
+        duration = estimate.seconds(cells, speed)
+        total += estimate.seconds([cell for cell in cells if cell not in seen], speed)
+        seen.update(cells)
+        shown = (artefact.name, artefact.paper, artefact.title, data, models)
+        table.add_row(*shown, str(len(cells)), estimate.spoken(duration))
+    console().print(table)
+    console().print(
+        f"{len(seen)} cells in all, for many are shared: {estimate.spoken(total)} on this machine's CPU; a GPU is "
+        "many times faster, and --seeds, --epochs, --scale and --quick cut down"
+    )

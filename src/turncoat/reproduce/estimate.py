@@ -1,0 +1,57 @@
+"""How long an artefact takes here: stored rates, scaled by how fast this machine multiplies matrices."""
+
+import math
+import time
+from collections.abc import Iterable
+
+import torch
+
+from turncoat.sweep.cells import Cell
+
+EXAMPLES = {"mnist-01": 12_665, "mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}
+# replica-steps a second and core, measured with one thread; a federation's step is a round of ten workers
+RATES = {
+    ("mnist-01", "logistic", False): 9000.0,
+    ("mnist", "logistic", False): 2300.0,
+}
+USUAL = 100.0
+REFERENCE = 0.010  # seconds that ``probe`` took with one thread where the rates were measured
+
+
+def seconds(cells: Iterable[Cell], speed: float) -> float:
+    """Time that training these cells takes on the CPU."""
+    total = 0.0
+    for cell in cells:
+        rate = RATES.get((cell.setup.dataset, cell.setup.model, bool(cell.federation.workers)), USUAL)
+        total += steps(cell) / rate
+    return total / speed
+
+
+def steps(cell: Cell) -> int:
+    """Steps, or a federation's rounds, of one run."""
+    batch = cell.recipe.batch_size * max(1, cell.federation.workers) * cell.federation.local_steps
+    return cell.recipe.epochs * math.ceil(EXAMPLES.get(cell.setup.dataset, 0) / batch)
+
+
+def probe() -> float:
+    """Seconds that one matrix product of the size of a step takes here, the best of a few."""
+    a, b = torch.ones(640, 785), torch.ones(785, 1000)
+    times = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        torch.mm(a, b)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def speed() -> float:
+    """How many times faster than the reference this machine multiplies, with all its threads."""
+    return REFERENCE / probe()
+
+
+def spoken(duration: float) -> str:
+    """A duration in words."""
+    for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if duration >= size:
+            return f"{duration / size:.1f} {unit}"
+    return f"{duration:.0f} s"

@@ -1,0 +1,138 @@
+"""The numbers behind pictures and claims, from a store: one row per run, and curves averaged over seeds."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from turncoat import metrics
+from turncoat.federation.visibility import summarise
+from turncoat.fields import descriptions
+from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, from_config, key
+from turncoat.sweep.frames import Record
+from turncoat.sweep.store import open_store
+from turncoat.threat import Threat
+from turncoat.training.task import CURVES
+
+STATISTICS = ("tail", "last")
+MEASURES = ("accuracy", "macro_f1")
+SIGNS = ("norm_ratio", "example_norm_ratio", "auc_norm", "auc_cosine")
+MEASURED = (
+    "chance",
+    "step_stability",
+    "lasted",
+    *(f"{measure}.{statistic}" for measure, statistic in itertools.product(MEASURES, STATISTICS)),
+    "flips",
+    *SIGNS,
+)
+FIGURES = ("mean", "std", "low", "high", "seeds")
+LONG = (*COLUMNS, "chance", "step_stability", "epoch", *FIGURES)
+SETTING = tuple(name for name in COLUMNS if name not in descriptions(Threat))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was measured.
+
+    ``points`` has one row per cell: its config, ``MEASURED``, its ``key``, and what the clean run of the same setting
+    and seed reached (``clean.tail``, ``clean.last``). ``curves`` has one row per epoch of cells that differ in their
+    seed alone: statistics over seeds of the test accuracy. ``origins`` says what computed them, and when.
+    """
+
+    points: pd.DataFrame
+    curves: pd.DataFrame
+    origins: list[dict[str, Any]]
+
+    def of(self, cells: Iterable[Cell]) -> "Evidence":
+        """The part that belongs to these cells."""
+        cells = list(cells)
+        keys, groups = {key(cell) for cell in cells}, {group_of(cell) for cell in cells}
+        points = self.points[self.points["key"].isin(keys)]
+        return Evidence(points, self.curves[self.curves["key"].isin(groups)], self.origins)
+
+
+def group_of(cell: Cell) -> str:
+    """The key that cells share which differ in their seed alone."""
+    return key(dataclasses.replace(cell, seed=0))
+
+
+def from_store(path: str | Path, wanted: Iterable[Cell], with_curves: Iterable[Cell] = ()) -> Evidence:
+    """What a store knows of these cells; curves only of some, for they are long.
+
+    Raises:
+        TurncoatError: if the store cannot be read.
+    """
+    keys = {key(cell): cell for cell in wanted}
+    long = {key(cell) for cell in with_curves}
+    rows: list[dict[str, Any]] = []
+    runs: dict[str, list[Record]] = {}
+    with open_store(path) as store:
+        for name, record in store.stream(keys):
+            rows.append(point(record))
+            if name in long:
+                runs.setdefault(group_of(keys[name]), []).append(record)
+        origins = store.origins()
+    return Evidence(table(rows), averaged(runs.values()), origins)
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """``points`` of these rows: their keys, and the clean runs of their seeds beside them."""
+    points = pd.DataFrame(rows, columns=[*COLUMNS, *MEASURED])
+    cells = [cell_of(flat) for flat in points.to_dict("records")]
+    points["key"] = pd.Series([key(cell) for cell in cells], dtype=object)
+    settings: dict[Any, str] = {}
+    twins = []
+    for cell in cells:
+        setting = (cell.setup, cell.recipe, cell.federation, cell.seed, cell.fingerprint)
+        if setting not in settings:
+            settings[setting] = key(clean_twin(cell))
+        twins.append(settings[setting])
+    clean = points[points["write_access"] == 0].set_index("key")
+    for statistic in STATISTICS:
+        values = pd.Series(twins, index=points.index, dtype=object).map(clean[f"accuracy.{statistic}"])
+        points[f"clean.{statistic}"] = values.astype(float)
+    return points
+
+
+def cell_of(flat: dict[Any, Any]) -> Cell:
+    """The cell of a row, in which an absent label may have become NaN."""
+    label = flat["label"] if isinstance(flat["label"], str) else None
+    return from_config({str(name): value for name, value in flat.items()} | {"label": label})
+
+
+def point(record: Record) -> dict[str, Any]:
+    """A cell as one row."""
+    row: dict[str, Any] = dict(record.config)
+    row |= {"chance": record.chance, "step_stability": record.step_stability, "lasted": len(record.curves)}
+    for measure in MEASURES:
+        curve = record.curves[:, CURVES.index(measure)]
+        row |= {f"{measure}.tail": metrics.tail_mean(curve), f"{measure}.last": float(curve[-1])}
+    row["flips"] = float(np.nanmean(record.curves[:, CURVES.index("flips")]))
+    if record.samples is not None:
+        seen = summarise(record.samples, record.config["hostile"])
+        row |= {sign: seen.get(sign, np.nan) for sign in SIGNS}
+    return row
+
+
+def averaged(runs: Iterable[list[Record]]) -> pd.DataFrame:
+    """``curves`` of runs, grouped by those that differ in their seed alone; one that stopped keeps its last value."""
+    parts = [_over_seeds(alike) for alike in runs]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LONG, "key"])
+
+
+def _over_seeds(alike: list[Record]) -> pd.DataFrame:
+    first = alike[0]
+    longest = max(len(record.curves) for record in alike)
+    column = CURVES.index("accuracy")
+    values = np.stack([np.pad(r.curves[:, column], (0, longest - len(r.curves)), mode="edge") for r in alike])
+    cell = dataclasses.replace(cell_of(first.config), seed=0)
+    flat: Config = config(cell) | {"chance": first.chance, "step_stability": first.step_stability}
+    low, high = metrics.intervals(values)
+    spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros(longest)
+    found = pd.DataFrame({"epoch": np.arange(1, longest + 1), "mean": values.mean(0), "std": spread})
+    found = found.assign(low=low, high=high, seeds=len(values), key=key(cell), **flat)
+    return found[[*LONG, "key"]]

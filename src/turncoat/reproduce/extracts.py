@@ -1,0 +1,71 @@
+"""Evidence as files small enough to be committed: two Parquet tables, and what computed them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from turncoat.errors import TurncoatError
+from turncoat.reproduce.evidence import FIGURES, LONG, MEASURED, Evidence, cell_of, table
+from turncoat.sweep.cells import COLUMNS, key
+
+POINTS, CURVES, ORIGINS = "points.parquet", "curves.parquet", "origins.json"
+
+
+def write(evidence: Evidence, folder: Path) -> list[Path]:
+    """Write the evidence; the paths of the files.
+
+    Measures are float32; keys and paired clean runs are left out, for ``read`` makes them again.
+    """
+    points = _small(evidence.points[[*COLUMNS, *MEASURED]], MEASURED)
+    curves = _small(evidence.curves[list(LONG)], (*FIGURES, "chance", "step_stability"))
+    paths = [folder / POINTS, folder / CURVES, folder / ORIGINS]
+    for frame, path in ((points, paths[0]), (curves.drop(columns="seed"), paths[1])):
+        frame.to_parquet(path, index=False, compression="zstd", compression_level=19)
+    paths[2].write_text(json.dumps(evidence.origins, indent=1) + "\n", encoding="utf-8")
+    return paths
+
+
+def read(folder: Path) -> Evidence:
+    """The evidence of ``write``.
+
+    Raises:
+        TurncoatError: if a file is absent or is none of ours.
+    """
+    for name in (POINTS, CURVES, ORIGINS):
+        if not (folder / name).is_file():
+            raise TurncoatError(
+                f"{folder / name} is missing; write extracts with: turncoat reproduce extract -o {folder}"
+            )
+    try:
+        points = pd.read_parquet(folder / POINTS)
+        curves = pd.read_parquet(folder / CURVES).assign(seed=0)
+        origins = json.loads((folder / ORIGINS).read_text(encoding="utf-8"))
+        return Evidence(table(_rows(points)), _with_keys(curves), origins)
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
+        raise TurncoatError(f"{folder}: these are no extracts of this version: {error}") from error
+
+
+def _small(frame: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:
+    return frame.sort_values(list(COLUMNS), kind="stable", key=_sortable).astype(
+        {name: "float32" for name in measures}
+    )
+
+
+def _sortable(column: pd.Series) -> pd.Series:
+    return column.astype(str) if column.dtype == object else column
+
+
+def _rows(points: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in points.to_dict("records")]
+
+
+def _with_keys(curves: pd.DataFrame) -> pd.DataFrame:
+    """Keys by the first row of each cell: its rows follow one another from epoch 1 on."""
+    starts = curves["epoch"] == 1
+    cells = [dataclasses.replace(cell_of(flat), seed=0) for flat in _rows(curves[starts])]
+    keys = pd.Series([key(cell) for cell in cells], dtype=object)
+    number = (starts.cumsum() - 1).to_numpy()
+    return curves.assign(key=keys.iloc[number].to_numpy() if len(curves) else [])[[*LONG, "key"]]

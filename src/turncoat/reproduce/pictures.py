@@ -1,0 +1,155 @@
+"""An artefact of one scale as files: pictures, the numbers behind them, and a caption."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from turncoat import errors, metrics
+from turncoat.figures import FIGURES, caption_of, captions, files
+from turncoat.reproduce import plan, ratios
+from turncoat.reproduce.artefacts import Artefact
+from turncoat.reproduce.evidence import MEASURES, STATISTICS, Evidence
+from turncoat.sweep import experiment
+from turncoat.sweep.cells import COLUMNS, Cell
+from turncoat.sweep.experiment import Experiment
+
+PRINTED, OPTIMAL = "as_printed", "optimal"
+ENDINGS = (".png", ".svg", ".pdf")
+TITLE_SIZE = 7.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One picture of an artefact: which rule, which statistic, and how its file's name ends."""
+
+    rule: str
+    statistic: str
+    ending: str
+
+
+VARIANTS = (
+    Variant(PRINTED, "tail", ""),
+    Variant(PRINTED, "last", "-last"),
+    Variant(OPTIMAL, "tail", "-optimal"),
+)
+
+
+def make(
+    artefact: Artefact, asked: Experiment, evidence: Evidence, folder: Path, quick: bool = False
+) -> list[Path]:
+    """Write the files of an artefact in one scale; their paths.
+
+    Raises:
+        TurncoatError: if nothing of it was measured, or a file cannot be written.
+    """
+    wanted = experiment.cells(asked)
+    own = evidence.of(wanted)
+    refuse_unmeasured(artefact, asked, wanted, own)
+    stem = f"{artefact.stem}-{asked.axes['scale'][0]}"
+    table = numbers(artefact, own)
+    written = [folder / f"{stem}.csv"]
+    table.to_csv(written[0], index=False)
+    texts = []
+    for variant in variants(artefact, own):
+        figure = drawn(artefact, own, variant)
+        text = caption(artefact, asked, wanted, own, figure, quick)
+        texts.append((stem + variant.ending, text))
+        figure.set_label(text)
+        title = f"{artefact.name}, {asked.axes['scale'][0]} scale" + (", quick" if quick else "")
+        figure.suptitle(title, size=TITLE_SIZE)
+        for ending in ENDINGS:
+            written.append(folder / f"{stem}{variant.ending}{ending}")
+            files.save(figure, written[-1])
+    written.append(folder / f"{stem}.txt")
+    written[-1].write_text("\n\n".join(f"{name}: {text}" for name, text in texts) + "\n", encoding="utf-8")
+    return written
+
+
+def refuse_unmeasured(artefact: Artefact, asked: Experiment, wanted: list[Cell], own: Evidence) -> None:
+    """Refuse to draw what is not there.
+
+    Raises:
+        TurncoatError: says which command trains it.
+    """
+    drawable = own.curves if artefact.figure == "epochs" else own.points
+    if not (drawable["write_access"] > 0).any():
+        raise errors.TurncoatError(
+            f"{artefact.name} in scale {asked.axes['scale'][0]}: the results hold none of its {len(wanted)} cells "
+            f"of {max(asked.axes['epochs'])} epochs; train them with: turncoat reproduce {artefact.name} "
+            f"--scale {asked.axes['scale'][0]}, or say which epochs they have with --epochs"
+        )
+
+
+def variants(artefact: Artefact, own: Evidence) -> list[Variant]:
+    """The pictures that can be drawn."""
+    if artefact.figure == "ratios":
+        return [VARIANTS[0]]
+    rows = own.curves if artefact.figure == "epochs" else own.points
+    rules = set(rows[rows["write_access"] > 0]["selection"])
+    statistics = ("tail",) if artefact.figure == "epochs" else STATISTICS
+    found = [v for v in VARIANTS if v.rule in rules and v.statistic in statistics]
+    if artefact.figure == "spread" and own.points["seed"].nunique() < 2:
+        raise errors.TurncoatError(f"{artefact.name} is a spread over seeds: give --seeds 2 or more")
+    return found
+
+
+def drawn(artefact: Artefact, own: Evidence, variant: Variant) -> Figure:
+    """One picture of an artefact."""
+    if artefact.figure == "ratios":
+        return ratios.ratio_figure(own.points)
+    choices: dict[str, Any] = {"where": {"selection": variant.rule}, **artefact.choices}
+    if artefact.figure == "epochs":
+        frame = own.curves.assign(accuracy=own.curves["mean"], seed=0).drop(columns="key")
+    else:
+        choices |= {"metric": artefact.metric, "statistic": variant.statistic}
+        frame = frame_of(own.points, variant.statistic)
+    return FIGURES[artefact.figure].draw(frame, **choices)
+
+
+def frame_of(points: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """Curves of one epoch that hold a statistic of the whole curves, as pictures of statistics eat them."""
+    values = {measure: points[f"{measure}.{statistic}"] for measure in MEASURES}
+    kept = points[[*COLUMNS, "chance", "step_stability"]]
+    return kept.assign(epoch=points["epochs"], **values)
+
+
+def numbers(artefact: Artefact, own: Evidence) -> pd.DataFrame:
+    """The numbers behind the pictures: one row per cell, for curves one per cell and epoch."""
+    if artefact.figure == "epochs":
+        return own.curves.drop(columns=["key", "seed"])
+    if artefact.figure == "ratios":
+        return ratios.ratios(own.points)
+    cell = [name for name in COLUMNS if name != "seed"]
+    rows = []
+    for _, group in own.points.groupby(cell, dropna=False, sort=False):
+        row = group.iloc[0][[*cell, "chance", "step_stability"]].to_dict() | {"seeds": len(group)}
+        for statistic in STATISTICS:
+            series = {f"{m}.{statistic}": group[f"{m}.{statistic}"] for m in MEASURES}
+            series[f"harm.{statistic}"] = group[f"clean.{statistic}"] - group[f"accuracy.{statistic}"]
+            for name, values in series.items():
+                known = values.dropna().to_numpy(dtype=float)
+                if len(known):
+                    row |= {f"{name}.{figure}": v for figure, v in metrics.statistics(known).items()}
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values(["goal", "selection", "write_access", "local_budget"])
+
+
+def caption(
+    artefact: Artefact, asked: Experiment, wanted: list[Cell], own: Evidence, figure: Figure, quick: bool
+) -> str:
+    """What the picture shows, with exact settings, and what was cut or chosen against the paper."""
+    rows = own.curves if artefact.figure == "epochs" else own.points
+    here = rows["seeds"].groupby(rows["key"]).first().sum() if artefact.figure == "epochs" else len(rows)
+    less = plan.cut(artefact, asked)
+    parts = [
+        f"{artefact.name}, {artefact.title}" + (" (quick)" if quick else ""),
+        caption_of(figure) or "",
+        f"The paper: {artefact.states}",
+        artefact.note,
+        f"Cut down: {less}" if less else "",
+        f"Missing: {len(wanted) - here} of {len(wanted)} runs" if here < len(wanted) else "",
+    ]
+    return captions.sentences(parts)

@@ -1,0 +1,138 @@
+"""What an artefact trains: its experiment file, with whatever the user asked for in its place."""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from turncoat import errors
+from turncoat.data import SCALES, catalogue, status
+from turncoat.reproduce.artefacts import Artefact
+from turncoat.sweep import experiment
+from turncoat.sweep.cells import Cell
+from turncoat.sweep.experiment import Axes, Experiment
+
+THINNED = ("write_access", "local_budget", "global_budget")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What the user asked for; None leaves it to the experiment files."""
+
+    scales: tuple[str, ...] = tuple(SCALES)
+    seeds: int | list[int] | None = None
+    epochs: int | None = None
+    quick: bool = False
+    device: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Quick:
+    """How a model on a data set is cut down for ``--quick``."""
+
+    seeds: int
+    epochs: int
+    values: int  # of an axis of the grid
+
+
+QUICK: dict[tuple[str, str], Quick] = {
+    ("mnist-01", "logistic"): Quick(2, 10, 4),
+    ("mnist", "logistic"): Quick(2, 3, 3),
+    ("mnist", "mlp"): Quick(2, 2, 3),
+    ("cifar10", "logistic"): Quick(2, 2, 3),
+}
+SMALLEST = Quick(2, 1, 2)
+
+
+def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:  # noqa: B008 - frozen
+    """One experiment for each of the wanted scales that the artefact has.
+
+    Raises:
+        TurncoatError: for a scale that does not exist, or seeds or epochs that can't be.
+    """
+    file = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
+    if wanted.quick:
+        file = _quick(file)
+    device = file.device if wanted.device is None else wanted.device
+    file = dataclasses.replace(file, device=device)
+    if wanted.seeds is not None:
+        file = dataclasses.replace(file, seeds=experiment.seeds(wanted.seeds))
+    if wanted.epochs is not None:
+        file = _with(file, epochs=(errors.whole(wanted.epochs, "epochs", 1),))
+    for scale in wanted.scales:
+        errors.choose(scale, SCALES, "scale")
+    return [_with(file, scale=(s,)) for s in wanted.scales if s in file.axes["scale"]]
+
+
+def cut(artefact: Artefact, asked: Experiment) -> str:
+    """What is less than in the committed experiment file, in words; empty if nothing is."""
+    whole = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
+    parts = [
+        f"{axis.replace('_', ' ')} {len(_values(asked, axis))} of {len(_values(whole, axis))} values"
+        for axis in THINNED
+        if len(_values(asked, axis)) < len(_values(whole, axis))
+    ]
+    if (here := max(_values(asked, "epochs"))) < (full := max(_values(whole, "epochs"))):
+        parts.append(f"{here} of {full} epochs")
+    if (here := len(asked.seeds)) < (full := len(whole.seeds)):
+        parts.append(f"{here} of {full} seeds")
+    return "; ".join(parts)
+
+
+def cells(asked: Iterable[Experiment]) -> list[Cell]:
+    """The cells of all of them, each once."""
+    return list(dict.fromkeys(cell for one in asked for cell in experiment.cells(one)))
+
+
+def refuse_absent(asked: Iterable[Experiment]) -> None:
+    """Refuse to start while files of a data set are absent.
+
+    Raises:
+        TurncoatError: names the data sets, a file of each that is absent, and the command that fetches them.
+    """
+    names = sorted({str(name) for one in asked for name in _values(one, "dataset")})
+    rows = {row.name: row for row in status()}
+    absent = [rows[name] for name in names if rows[name].present < rows[name].files]
+    if absent:
+        files = {c.folder: ", ".join(c.files) for e in catalogue.DATASETS.values() if (c := e.collection)}
+        lines = [
+            f"{row.name} ({row.present} of {row.files} files in {row.folder}: "
+            f"{next(f for folder, f in files.items() if row.folder.endswith(folder))})"
+            for row in absent
+        ]
+        raise errors.TurncoatError(
+            f"data are missing: {'; '.join(lines)}; type: turncoat data fetch {' '.join(r.name for r in absent)}"
+        )
+
+
+def _values(asked: Experiment, axis: str) -> set[Any]:
+    return {value for axes in (asked.axes, *asked.also) for value in axes.get(axis, ())}
+
+
+def _with(asked: Experiment, **axes: tuple[Any, ...]) -> Experiment:
+    return dataclasses.replace(
+        asked, axes=asked.axes | axes, also=tuple(other | axes for other in asked.also)
+    )
+
+
+def _quick(file: Experiment) -> Experiment:
+    """Fewer seeds and epochs, and a thinner grid that keeps both ends."""
+    kinds = {(d, m) for d in file.axes["dataset"] for m in file.axes["model"]}
+    sizes = [QUICK.get(kind, SMALLEST) for kind in kinds]
+    most = min(size.values for size in sizes)
+    file = _with(file, epochs=(min(size.epochs for size in sizes),))
+    seeds = file.seeds[: min(size.seeds for size in sizes)]
+    axes, *also = [_thinned(axes, most) for axes in (file.axes, *file.also)]
+    return dataclasses.replace(file, axes=axes, also=tuple(also), seeds=seeds)
+
+
+def _thinned(axes: Axes, most: int) -> Axes:
+    if "global_budget" in axes and len(axes["global_budget"]) == 1:
+        return axes  # the pairs of one budget are few
+    return axes | {name: _spaced(axes[name], most) for name in THINNED if name in axes}
+
+
+def _spaced(values: Sequence[Any], most: int) -> tuple[Any, ...]:
+    if len(values) <= most:
+        return tuple(values)
+    return tuple(values[round(i * (len(values) - 1) / (most - 1))] for i in range(most))

@@ -1,0 +1,103 @@
+"""Norms of hostile over norms of honest gradients (paper B, Tables 3 and 4) as a table and as a picture."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from turncoat import errors, metrics
+from turncoat.figures import captions, style
+
+READINGS = {
+    "norm_ratio": "norm of the workers' mean gradients",
+    "example_norm_ratio": "mean norm per example",
+}
+MARKERS = {"norm_ratio": "o", "example_norm_ratio": "s"}
+CELL = ["dataset", "model", "scale", "hostile", "selection"]
+# paper B, Tables 3 (normalised) and 4 (raw): (data set, model) to the ratio
+NORMALISED = {
+    ("cifar10", "logistic"): 1.004523,
+    ("cifar10", "mlp"): 1.000400,
+    ("mnist", "logistic"): 1.028216,
+    ("mnist", "mlp"): 1.018608,
+}
+AS_THEY_ARE = {
+    ("cifar10", "logistic"): 1.319266,
+    ("cifar10", "mlp"): 1.333890,
+    ("mnist", "logistic"): 7.306702,
+    ("mnist", "mlp"): 232.278825,
+}
+
+
+def stated(dataset: str, model: str, scale: str) -> float | None:
+    """The paper's ratio."""
+    return (AS_THEY_ARE if scale == "raw" else NORMALISED).get((dataset, model))
+
+
+def ratios(points: pd.DataFrame) -> pd.DataFrame:
+    """One row per setting, rule and reading: the ratio's statistics over seeds, and the paper's.
+
+    Raises:
+        TurncoatError: if no federation with hostile workers is among the rows.
+    """
+    rows = points[(points["write_access"] > 0) & points["norm_ratio"].notna()]
+    if rows.empty:
+        raise errors.TurncoatError("no gradient norms: these results hold no federation with hostile workers")
+    found = []
+    for cell, group in rows.groupby(CELL):
+        flat = dict(zip(CELL, cell, strict=True))
+        for reading in READINGS:
+            values = group[reading].to_numpy(dtype=float)
+            paper = stated(flat["dataset"], flat["model"], flat["scale"])
+            found.append(
+                flat
+                | {"reading": reading, "seeds": len(values), **metrics.statistics(values), "paper": paper}
+            )
+    return pd.DataFrame(found)
+
+
+def ratio_figure(points: pd.DataFrame, captioned: bool = True) -> Figure:
+    """One line per data set, model and number of hostile workers; a cross marks the paper's figure."""
+    table = ratios(points)
+    settings = table[["dataset", "model", "hostile"]].drop_duplicates().to_numpy().tolist()[::-1]
+    figure, top = style.canvas(style.ONE_COLUMN, 0.24 * len(settings) + 1.0, _caption(points), captioned)
+    ax = top.subplots()
+    for height, setting in enumerate(settings):
+        rows = table[(table[["dataset", "model", "hostile"]] == setting).all(axis=1)]
+        for row in rows.itertuples():
+            face = style.ORANGE if row.selection != "random" else "white"
+            colour = style.ORANGE if row.selection != "random" else style.GREY
+            ax.plot([row.low, row.high], [height, height], color=colour, linewidth=0.8)
+            ax.plot(row.mean, height, MARKERS[str(row.reading)], color=colour, markerfacecolor=face)
+        paper = rows["paper"].iloc[0]
+        if paper is not None:
+            ax.plot(paper, height, "x", color="black", markersize=5)
+    ax.set_xscale("log")
+    ax.axvline(1, color=style.GREY, linewidth=0.8)
+    ax.set_yticks(range(len(settings)), [f"{d}, {m}, {h} hostile" for d, m, h in settings])
+    ax.set_xlabel("norm of hostile / norm of honest gradients")
+    handles = [
+        Line2D([], [], linestyle="", marker=m, color=style.ORANGE, label=READINGS[r])
+        for r, m in MARKERS.items()
+    ]
+    handles += [
+        Line2D(
+            [], [], linestyle="", marker="o", color=style.GREY, markerfacecolor="white", label="random flips"
+        ),
+        Line2D([], [], linestyle="", marker="x", color="black", label="paper"),
+    ]
+    top.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _caption(points: pd.DataFrame) -> str:
+    first = points.iloc[0]
+    counts = points.groupby([*CELL, "write_access"])["seed"].nunique()
+    seeds = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    parts = [
+        f"Mean gradient norm of hostile workers over that of honest ones, {first['scale']} scale",
+        f"{first['workers']} workers, {first['epochs']} epochs, batch {first['batch_size']} per worker, "
+        f"learning rate {first['learning_rate']:g}, b = {points['local_budget'].max():g}, {seeds} seeds",
+        "Mean over the run's rounds that are looked at; lines: 95 % intervals over seeds",
+        "Hollow: random flips of the same budget. Crosses: the paper's figures",
+    ]
+    return captions.sentences([*parts, *captions.warnings(points)])
