@@ -4,7 +4,7 @@ Messages are (w, r, p): every worker's vector for every replica, in the order of
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.func import grad, vmap
 
@@ -34,7 +34,7 @@ def unpack(model: Model, vectors: Float[Tensor, "r p"], like: Params) -> Params:
 
 
 def gradients(
-    model: Model, params: Params, x: Tensor, labels: Int[Tensor, "w b r"]
+    model: Model, params: Params, x: Tensor, labels: Integer[Tensor, "w b r"]
 ) -> Float[Tensor, "w r p"]:
     """Mean cross-entropy gradient of each worker's batch, for x of shape (w, b, ...)."""
     if model.worker_gradients is not None:
@@ -44,7 +44,7 @@ def gradients(
 
 
 def differences(
-    model: Model, params: Params, x: Tensor, labels: Int[Tensor, "w b r"], steps: int, rate: float
+    model: Model, params: Params, x: Tensor, labels: Integer[Tensor, "w b r"], steps: int, rate: float
 ) -> Float[Tensor, "w r p"]:
     """Server's parameters minus each worker's after ``steps`` of plain SGD, each on its next slice of the batch."""
     w = len(x)

@@ -5,7 +5,7 @@ plain matrix product each for the whole stack.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from turncoat.attack.direction import Params
@@ -52,7 +52,7 @@ def logistic(features: int, classes: int) -> Model:
         return {WEIGHT: vectors.unflatten(1, (rows, features + 1)).permute(2, 1, 0).contiguous()}
 
     def worker_gradients(
-        params: Params, x: Float[Tensor, "w b d"], labels: Int[Tensor, "w b r"]
+        params: Params, x: Float[Tensor, "w b d"], labels: Integer[Tensor, "w b r"]
     ) -> Float[Tensor, "w r p"]:
         w, b, _ = x.shape
         rest = residual(project(params, x.flatten(0, 1)), labels.flatten(0, 1)).div_(b)
