@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError
 from turncoat.federation.aggregators import aggregator
+from turncoat.federation.messages import pack
 from turncoat.federation.partition import deal
 from turncoat.federation.setting import Federation
 from turncoat.federation.visibility import looked_at
@@ -61,9 +62,9 @@ def members(
         TurncoatError: if a worker would hold nothing, or the aggregator cannot stand that many hostile workers.
     """
     shards = deal(y, setting.workers, setting.partition, generator(seed, "partition"))
-    head = (0, model.classes, 1) if "lfighter" not in setting.aggregator else _head(model)
+    head = head_block(model) if "lfighter" in setting.aggregator else (0, 2, 1)
     rule = aggregator(setting.aggregator, head=head)
-    rule(torch.randn(1, setting.workers, model.classes * max(1, head[2]) + head[0]), setting.f)
+    rule(torch.zeros(1, setting.workers, head[0] + head[1] * head[2]), setting.f)  # tells if f is too large
     batch = batch_size * setting.local_steps
     rounds = max(1, -(-len(y) // (setting.workers * batch)))
     return Members(
@@ -76,16 +77,32 @@ def members(
     )
 
 
-def _head(model: Model) -> tuple[int, int, int]:
-    """Where the output layer's (classes, width) block lies in a packed vector."""
+def head_block(model: Model) -> tuple[int, int, int]:
+    """Where the output layer's (classes, width) block lies in a packed vector: offset, classes, width.
+
+    Every parameter of the last layer is packed with its own numbers in it, so that its place and the order of its
+    axes can be read off, whatever ``Model.pack`` does.
+
+    Raises:
+        TurncoatError: if the model has no weight matrix with one row per class, as binary logistic regression.
+    """
     one = model.init(generator(0, "head"), 1)
-    start = 0
-    for name, value in one.items():
-        shape = value.movedim(model.replica_axis[name], 0).shape[1:]
-        if name in model.head and len(shape) == 2 and model.classes in shape:
-            return start, model.classes, shape.numel() // model.classes
-        start += shape.numel()
+    for name in model.head:
+        shape = one[name].movedim(model.replica_axis[name], 0).shape[1:]
+        if len(shape) != 2 or model.classes not in shape or shape.numel() == model.classes:
+            continue
+        marked = {key: torch.full_like(value, -1, dtype=torch.float64) for key, value in one.items()}
+        numbers = torch.arange(shape.numel(), dtype=torch.float64).view(1, *shape)
+        marked[name] = numbers.movedim(0, model.replica_axis[name])
+        packed = pack(model, marked)[0].long()
+        width = shape.numel() // model.classes
+        start = int((packed >= 0).nonzero()[0])
+        block = packed[start : start + shape.numel()]
+        rows = numbers[0].long()
+        for order in (rows, rows.T):  # as packed, is the class the slower axis?
+            if len(order) == model.classes and torch.equal(block, order.flatten()):
+                return start, model.classes, width
     raise TurncoatError(
-        f"lfighter needs an output layer with one row per class, but model {model.name!r} has none:"
-        " use another aggregator, such as trimmed_mean"
+        f"lfighter needs an output layer with one row of weights per class, but model {model.name!r} with"
+        f" {model.classes} classes has none: use another aggregator, such as trimmed_mean"
     )

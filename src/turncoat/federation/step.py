@@ -1,15 +1,15 @@
 """One round of a federation: workers compute, hostile ones cheat, the server aggregates and steps."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from turncoat.attack.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
-from turncoat.federation.aware import sent
+from turncoat.federation.aware import seen, sent
 from turncoat.federation.members import Members
 from turncoat.federation.messages import gradients, unpack
-from turncoat.federation.visibility import signs
+from turncoat.federation.visibility import label_shift, signs
 from turncoat.randomness import generator
 from turncoat.training.rounds import Rows, decide, groups
 from turncoat.training.task import RunState, Task
@@ -30,7 +30,7 @@ def federated_step(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> Non
         messages = _with_momentum(state, messages, members.setting.worker_momentum)
     messages = forge(task, state, members, messages)
     if state.step in members.watched:
-        _watch(task, state, members, x, labels, messages)
+        _watch(task, state, members, rows, x, labels, messages)
     update = members.aggregate(messages, members.setting.f)
     _apply(task, state, update)
 
@@ -51,8 +51,8 @@ def forge(
 
 
 def _attacked(
-    task: Task, state: RunState, members: Members, rows: Tensor, x: Tensor, labels: Int[Tensor, "w b r"]
-) -> Int[Tensor, "w b r"]:
+    task: Task, state: RunState, members: Members, rows: Tensor, x: Tensor, labels: Integer[Tensor, "w b r"]
+) -> Integer[Tensor, "w b r"]:
     """Schedule "step": the attacker's turn on its workers' batches of this very step."""
     w, b = rows.shape
     hostile = members.setting.hostile
@@ -64,7 +64,8 @@ def _attacked(
             continue
         sizes = torch.full((len(columns),), hostile * b, device=rows.device)
         order = torch.arange(w * b, device=rows.device)  # the hostile workers' rows stand first
-        batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, order.view(w, b))
+        sample = seen(order.view(1, w, b), hostile, threat.knowledge) if threat.aware else None
+        batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, sample)
         outcome = decide(task, state, threat, columns, batch, (state.epoch, state.row))
         labels.flatten(0, 1)[outcome.members.unsqueeze(1), columns] = outcome.labels.to(labels.dtype)
         state.note(columns, outcome.report, share=1 / members.rounds)
@@ -79,16 +80,24 @@ def _with_momentum(state: RunState, sent: Float[Tensor, "r w p"], beta: float) -
 
 
 def _watch(
-    task: Task, state: RunState, members: Members, x: Tensor, labels: Tensor, sent: Float[Tensor, "r w p"]
+    task: Task,
+    state: RunState,
+    members: Members,
+    rows: Int[Tensor, "w b"],
+    x: Tensor,
+    labels: Integer[Tensor, "w b r"],
+    sent: Float[Tensor, "r w p"],
 ) -> None:
     few = slice(0, EXAMPLES)
     norms = []
     for xs, ys in zip(x[:, few], labels[:, few], strict=True):  # one worker at a time keeps memory small
         each = gradients(task.model, state.params, xs.unsqueeze(1), ys.unsqueeze(1))
         norms.append(each.norm(dim=2).mean(0))
-    seen = signs(sent, members.setting.hostile, torch.stack(norms))
+    classes = task.model.classes
+    shifts = [label_shift(new, task.y[own], classes) for new, own in zip(labels, rows, strict=True)]
+    found = signs(sent, members.setting.hostile, torch.stack(norms), torch.stack(shifts))
     turn = sorted(members.watched).index(state.step)
-    state.samples[turn][state.alive.cpu().numpy()] = seen.cpu().numpy()
+    state.samples[turn][state.alive.cpu().numpy()] = found.cpu().numpy()
 
 
 def _apply(task: Task, state: RunState, update: Float[Tensor, "r p"]) -> None:

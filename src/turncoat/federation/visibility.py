@@ -4,19 +4,23 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 
-SIGNS = ("norm", "cosine", "example_norm")
+SIGNS = ("norm", "cosine", "example_norm", "label_shift")
 ROUNDS = 100  # rounds of a run that are looked at, evenly spread
 
 
 def signs(
-    messages: Float[Tensor, "r w p"], hostile: int, example_norms: Float[Tensor, "w r"]
+    messages: Float[Tensor, "r w p"],
+    hostile: int,
+    example_norms: Float[Tensor, "w r"],
+    label_shifts: Float[Tensor, "w r"],
 ) -> Float[Tensor, "r w s"]:
-    """Per worker: norm of its message, cosine to the mean of the honest messages, mean per-example gradient norm.
+    """``SIGNS`` of each worker: norm of its message, cosine to the mean of the honest messages, mean per-example
+    gradient norm, and how far its label histogram was moved (which no server sees).
 
     An honest worker is compared with the mean of the *other* honest ones: its own message in the mean would make
     it look closer than any outsider can be.
@@ -29,11 +33,11 @@ def signs(
         others[:, hostile:] -= messages[:, hostile:]
     tiny = torch.finfo(messages.dtype).tiny
     cosine = (messages * others).sum(2) / (norm * others.norm(dim=2)).clamp(min=tiny)
-    return torch.stack([norm, cosine, example_norms.T], 2)
+    return torch.stack([norm, cosine, example_norms.T, label_shifts.T], 2)
 
 
-def label_shift(new: Int[Tensor, "m r"], old: Int[Tensor, " m"], classes: int) -> Float[Tensor, " r"]:
-    """Total variation between the hostile workers' label histogram after and before the flips, 0 to 1."""
+def label_shift(new: Integer[Tensor, "m r"], old: Int[Tensor, " m"], classes: int) -> Float[Tensor, " r"]:
+    """Total variation between the label histograms of a worker's batch after and before the flips, 0 to 1."""
     before = torch.bincount(old, minlength=classes)
     offset = torch.arange(new.shape[1], device=new.device) * classes
     after = torch.bincount((new.long() + offset).flatten(), minlength=classes * new.shape[1])
@@ -46,6 +50,7 @@ def summarise(samples: Float[np.ndarray, "t w s"], hostile: int) -> dict[str, fl
     ``norm_ratio`` compares norms of the workers' mean gradients, ``example_norm_ratio`` means of per-example
     norms. An AUC of 0.5 is a coin, 1 a certainty, whichever way the sign points. ``caught`` is the true-positive
     rate at 1 % false positives of the linear mix, the best logistic regression on the signs of all rounds.
+    ``label_shift`` is the mean of the hostile workers' own, in their batches.
     """
     if not 0 < hostile < samples.shape[1]:
         return {}
@@ -65,6 +70,7 @@ def summarise(samples: Float[np.ndarray, "t w s"], hostile: int) -> dict[str, fl
         "auc_cosine": _auc(is_hostile, table[:, 1]),
         "auc_linear": _auc(is_hostile, mix),
         "caught_at_1_percent": float(true[false <= 0.01].max()),
+        "label_shift": float(table[is_hostile, 3].mean()),
     }
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.direction import Params
+from turncoat.federation.aware import seen
 from turncoat.federation.step import federated_step
 from turncoat.models.stack import Pullback, take
 from turncoat.randomness import generator
@@ -18,7 +19,6 @@ from turncoat.training.rounds import Rows, access_order, decide, groups
 from turncoat.training.task import CURVES, RunState, Task, label_dtype
 
 FLIPS = CURVES.index("flips")
-SAMPLE_ROUNDS = 4  # of an epoch's first rounds, on which an aware attacker tries its flips
 
 
 def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None) -> Iterator[int]:
@@ -76,8 +76,8 @@ def _pool(task: Task, state: RunState, threat: Threat, columns: Int[Tensor, " g"
         sizes = torch.full((len(columns),), blocks[-1][1] if blocks else 0, device=columns.device)
         sample = None
         if threat.aware:
-            rounds = task.members.epoch(task.seed, state.epoch)[:SAMPLE_ROUNDS]
-            sample = rounds.transpose(0, 1).flatten(1)
+            rounds = task.members.epoch(task.seed, state.epoch)
+            sample = seen(rounds, task.members.setting.hostile, threat.knowledge)
         return Rows(task.x, task.y, task.members.order, sizes, blocks, sample)
     # flips chosen once stay where they were put
     placement = threat.placement if task.kept is None else "fixed"

@@ -18,7 +18,7 @@ from turncoat.attack.round import (
 )
 from turncoat.attack.selection import resolve
 from turncoat.federation.attacks import GRADIENT_ATTACKS
-from turncoat.federation.aware import FRACTIONS, most_harmful
+from turncoat.federation.aware import Trial, against_the_rule
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -37,7 +37,7 @@ class Rows:
     blocks: tuple[tuple[int, int], ...] | None = (
         None  # the order's rows per hostile worker, each with its budget
     )
-    sample: Int[Tensor, "w b"] | None = None  # rows of each worker on which an aware attacker tries its flips
+    sample: Int[Tensor, "t w b"] | None = None  # rounds of all workers on which an aware attacker tries flips
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +90,10 @@ def decide(
         new = task.kept[:, state.alive[columns]][members].to(rows.y.dtype)
     else:
         view = _attackers_view(task, state, threat, columns, rows, members, server, toward)
-        new = _choose(task, state, threat, columns, rows, members, view, turn)
         if threat.aware and task.members is not None and rows.sample is not None:
-            fewer = [
-                _choose(task, state, threat, columns, rows, members, view, turn, fraction)
-                for fraction in FRACTIONS[1:]
-            ]
-            new = _against_the_rule(task, rows, members, server, toward, [new, *fewer])
+            new = _against_the_rule(task, state, threat, columns, rows, members, view, turn)
+        else:
+            new = _choose(task, state, threat, columns, rows, members, view, turn)
     old = honest_labels[members]
     change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
     spent = (new != old).sum(0)
@@ -135,24 +132,21 @@ def _choose(
 
 def _against_the_rule(
     task: Task,
+    state: RunState,
+    threat: Threat,
+    columns: Int[Tensor, " g"],
     rows: Rows,
     members: Int[Tensor, " m"],
-    server: Params,
-    toward: Params,
-    choices: list[Int[Tensor, "m g"]],
+    view: tuple[Params, Params],
+    turn: tuple[int, ...],
 ) -> Int[Tensor, "m g"]:
-    """The choice that moves the server's true aggregate farthest, tried on the sample, per replica."""
+    """The flips that move the server's true aggregate farthest, as far as the attacker tries."""
     assert task.members is not None and rows.sample is not None
-    x = rows.x[rows.sample.flatten()].unflatten(0, rows.sample.shape)
-    candidates = []
-    for choice in choices:
-        labels = rows.y.unsqueeze(1).repeat(1, choice.shape[1])
-        labels[members] = choice
-        candidates.append(labels[rows.sample.flatten()].unflatten(0, rows.sample.shape))
     rate = task.recipe.learning_rate
-    best = most_harmful(task.model, task.members, server, toward, x, candidates, rate)
-    stacked = torch.stack(choices)  # (candidates, m, g)
-    return stacked.gather(0, best.view(1, 1, -1).expand(1, stacked.shape[1], -1))[0]
+    trial = Trial(task.model, task.members, *view, rows.x, rows.y, rows.sample, members, rate)
+    return against_the_rule(
+        trial, lambda share: _choose(task, state, threat, columns, rows, members, view, turn, share)
+    )
 
 
 def _direction(task: Task, threat: Threat, params: Params, honest: Params) -> Params:
