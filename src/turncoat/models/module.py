@@ -17,7 +17,7 @@ from turncoat.models.probe import fits, last_layer
 from turncoat.models.stack import Model, Pullback
 
 TILE = 8  # replicas whose activations are held at once
-CHUNK = 128  # examples, for each of them
+CHUNK = 64  # examples, for each of them: what they make still fits the cache
 
 
 def module_stack(

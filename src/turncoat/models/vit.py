@@ -24,10 +24,10 @@ class Size:
 
 
 SIZES = {
-    "vit": Size(64, 2, 4),
+    "vit": Size(64, 2, 2),
     "vit-tiny": Size(32, 1, 2),
-    "vit-small": Size(64, 2, 4),
-    "vit-base": Size(128, 6, 4),
+    "vit-small": Size(64, 2, 2),
+    "vit-base": Size(128, 4, 4),
 }
 
 
