@@ -23,7 +23,7 @@ class Members:
     """The workers of one run; the first ``setting.hostile`` of them are hostile."""
 
     setting: Federation
-    shards: tuple[Int[Tensor, " m"], ...]
+    shards: tuple[Int[Tensor, " _"], ...]
     aggregate: Callable[[Tensor, int], Tensor]
     batch: int  # examples that a worker uses between two reports
     rounds: int  # reports per epoch: as many as it takes to see about all of the data once
