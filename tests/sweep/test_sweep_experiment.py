@@ -175,3 +175,14 @@ def test_a_file_that_is_absent_or_no_text(tmp_path: Path) -> None:
     (tmp_path / "image.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(TurncoatError, match="not TOML"):
         read(tmp_path / "image.toml")
+
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_can_be_read(path: Path) -> None:
+    found = cells(read(path))
+    assert len(found) == len({key(one) for one in found}) > 10
+    assert any(one.threat.is_clean for one in found)
+    assert any(one.threat.selection == "random" for one in found)
