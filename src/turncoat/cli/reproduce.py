@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turncoat.cli import options
+from turncoat.cli import judge, options
+from turncoat.cli.asked import asking, made, wish
 from turncoat.cli.progress import bar
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
@@ -44,28 +45,6 @@ class Fallback(Suggesting):
 @click.group(cls=Fallback, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 def reproduce() -> None:
     """Make the papers' figures and tables again, by name; NAME... is short for `make NAME...`."""
-
-
-def asking(command: Any) -> Any:
-    """The options that say which runs are meant."""
-    for option in (
-        click.option(
-            "--quick", is_flag=True, help="Minutes in place of hours: few seeds and epochs, a thin grid."
-        ),
-        click.option("--epochs", type=int, default=None, help="Epochs.  [default: 200, as in the papers]"),
-        click.option(
-            "--seeds", type=options.Seeds(), default=None, help="How many seeds, or which: 6 or 0,3,5."
-        ),
-        click.option(
-            "--scale", "scales", multiple=True, help="raw, unit or standard; may be repeated.  [default: all]"
-        ),
-        click.option(
-            "--from", "extract", metavar="FOLDER", help="Read extracts in place of a store; trains nothing."
-        ),
-        click.option("--store", default="results.db", show_default=True, metavar="FILE", help="The store."),
-    ):
-        command = option(command)
-    return command
 
 
 @reproduce.command(MAKE)
@@ -110,53 +89,6 @@ def make(
             click.echo(f"{artefact.name}: {folder / artefact.stem}-*")
 
 
-@reproduce.command("extract")
-@click.argument("names", nargs=-1, metavar="NAME...")
-@asking
-@click.option("-o", "--output", default="results", show_default=True, metavar="FOLDER", help="Where to.")
-def extract_(names: tuple[str, ...], output: str, store: str, extract: str | None, **asked: Any) -> None:
-    """Write what pictures and claims need to small files (of the artefacts NAME..., or all)."""
-    from turncoat.reproduce import artefacts, evidence, extracts, plan
-
-    wanted = wish(asked)
-    chosen = {a: plan.cells(plan.planned(a, wanted)) for a in artefacts.chosen(names or ("all",))}
-    if extract is not None:
-        found = extracts.read(Path(extract)).of(cell for cells in chosen.values() for cell in cells)
-    else:
-        every = dict.fromkeys(cell for cells in chosen.values() for cell in cells)
-        long = [cell for a, cells in chosen.items() if a.figure == "epochs" for cell in cells]
-        found = evidence.from_store(store, every, long)
-    if found.points.empty:
-        raise TurncoatError(
-            f"{store} holds none of these cells; say which epochs and scale it has, or train them"
-        )
-    for path in extracts.write(found, made(output)):
-        click.echo(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
-
-
-def wish(asked: dict[str, Any], device: str | None = None) -> "Wanted":
-    """What the options ask for."""
-    from turncoat.data import SCALES
-    from turncoat.errors import choose
-    from turncoat.reproduce.plan import Wanted
-
-    scales = tuple(choose(scale, SCALES, "scale") for scale in asked["scales"]) or tuple(SCALES)
-    return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device)
-
-
-def made(output: str) -> Path:
-    """The folder for the files, made if it is absent.
-
-    Raises:
-        TurncoatError: if a file is in its place.
-    """
-    folder = Path(output)
-    if folder.exists() and not folder.is_dir():
-        raise TurncoatError(f"{folder} is a file, but -o names a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def refuse_scales(
     chosen: "dict[Artefact, list[Experiment]]", wanted: "Wanted", names: tuple[str, ...]
 ) -> None:
@@ -173,13 +105,14 @@ def refuse_scales(
 
 
 def train(experiments: "list[Experiment]", store: str, quiet: bool) -> None:
-    """Train whatever the store lacks of the experiments, one after the other."""
+    """Train whatever the store lacks of the experiments."""
     from turncoat.reproduce import plan
     from turncoat.sweep import runner
 
     plan.refuse_absent(experiments)
-    for number, one in enumerate(experiments, 1):
-        title = f"{one.name.removesuffix('.toml')} {one.axes['scale'][0]} ({number} of {len(experiments)})"
+    parts = plan.merged(experiments)
+    for number, one in enumerate(parts, 1):
+        title = "training" if len(parts) == 1 else f"training, part {number} of {len(parts)}"
         with bar(title, quiet) as report:
             runner.sweep(one, store, report)
 
@@ -235,3 +168,7 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
         f"{len(seen)} cells in all, for many are shared: {estimate.spoken(total)} on this machine's CPU; a GPU is "
         "many times faster, and --seeds, --epochs, --scale and --quick cut down"
     )
+
+
+for command in (judge.claims_, judge.extract_):
+    reproduce.add_command(command)

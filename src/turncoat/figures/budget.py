@@ -14,7 +14,7 @@ from turncoat.figures import captions, cells, lines, style
 from turncoat.figures.cells import Runs
 
 X_LABEL = "global budget k·b (share of all labels)"
-FEWEST = 3  # lone cells that make a line together
+FEWEST = 2  # lone cells that make a line together
 JOINED_MARKER = "h"
 
 

@@ -50,7 +50,7 @@ def read(folder: Path) -> Evidence:
 
 def _small(frame: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:
     return frame.sort_values(list(COLUMNS), kind="stable", key=_sortable).astype(
-        {name: "float32" for name in measures}
+        dict.fromkeys(measures, "float32")
     )
 
 

@@ -44,7 +44,7 @@ QUICK: dict[tuple[str, str], Quick] = {
 SMALLEST = Quick(2, 1, 2)
 
 
-def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:  # noqa: B008 - frozen
+def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:
     """One experiment for each of the wanted scales that the artefact has.
 
     Raises:
@@ -82,6 +82,21 @@ def cut(artefact: Artefact, asked: Experiment) -> str:
 def cells(asked: Iterable[Experiment]) -> list[Cell]:
     """The cells of all of them, each once."""
     return list(dict.fromkeys(cell for one in asked for cell in experiment.cells(one)))
+
+
+def merged(asked: Iterable[Experiment]) -> list[Experiment]:
+    """Those with the same seeds as one, so that cells which differ in their threat alone train together."""
+    alike: dict[tuple[tuple[int, ...], str], list[Experiment]] = {}
+    for one in asked:
+        alike.setdefault((one.seeds, one.device), []).append(one)
+    return [
+        dataclasses.replace(
+            group[0],
+            name=", ".join(dict.fromkeys(one.name.removesuffix(".toml") for one in group)),
+            also=tuple(axes for one in group for axes in (one.axes, *one.also))[1:],
+        )
+        for group in alike.values()
+    ]
 
 
 def refuse_absent(asked: Iterable[Experiment]) -> None:

@@ -1,5 +1,7 @@
 """Norms of hostile over norms of honest gradients (paper B, Tables 3 and 4) as a table and as a picture."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -44,7 +46,7 @@ def ratios(points: pd.DataFrame) -> pd.DataFrame:
         raise errors.TurncoatError("no gradient norms: these results hold no federation with hostile workers")
     found = []
     for cell, group in rows.groupby(CELL):
-        flat = dict(zip(CELL, cell, strict=True))
+        flat: dict[str, Any] = dict(zip(CELL, cell, strict=True))
         for reading in READINGS:
             values = group[reading].to_numpy(dtype=float)
             paper = stated(flat["dataset"], flat["model"], flat["scale"])
@@ -63,11 +65,11 @@ def ratio_figure(points: pd.DataFrame, captioned: bool = True) -> Figure:
     ax = top.subplots()
     for height, setting in enumerate(settings):
         rows = table[(table[["dataset", "model", "hostile"]] == setting).all(axis=1)]
-        for row in rows.itertuples():
-            face = style.ORANGE if row.selection != "random" else "white"
-            colour = style.ORANGE if row.selection != "random" else style.GREY
-            ax.plot([row.low, row.high], [height, height], color=colour, linewidth=0.8)
-            ax.plot(row.mean, height, MARKERS[str(row.reading)], color=colour, markerfacecolor=face)
+        for row in rows.to_dict("records"):
+            face = style.ORANGE if row["selection"] != "random" else "white"
+            colour = style.ORANGE if row["selection"] != "random" else style.GREY
+            ax.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=0.8)
+            ax.plot(row["mean"], height, MARKERS[row["reading"]], color=colour, markerfacecolor=face)
         paper = rows["paper"].iloc[0]
         if paper is not None:
             ax.plot(paper, height, "x", color="black", markersize=5)

@@ -1,0 +1,66 @@
+"""Options that say which runs of the papers' artefacts are meant."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turncoat.cli import options
+from turncoat.errors import TurncoatError
+
+if TYPE_CHECKING:
+    from turncoat.reproduce.plan import Wanted
+
+
+def asking(command: Any) -> Any:
+    """The options that say which runs are meant."""
+    for option in (
+        click.option(
+            "--quick", is_flag=True, help="Minutes in place of hours: few seeds and epochs, a thin grid."
+        ),
+        click.option("--epochs", type=int, default=None, help="Epochs.  [default: 200, as in the papers]"),
+        click.option(
+            "--seeds", type=options.Seeds(), default=None, help="How many seeds, or which: 6 or 0,3,5."
+        ),
+        click.option(
+            "--scale", "scales", multiple=True, help="raw, unit or standard; may be repeated.  [default: all]"
+        ),
+        click.option(
+            "--from", "extract", metavar="FOLDER", help="Read extracts in place of a store; trains nothing."
+        ),
+        click.option("--store", default="results.db", show_default=True, metavar="FILE", help="The store."),
+    ):
+        command = option(command)
+    return command
+
+
+def wish(asked: dict[str, Any], device: str | None = None) -> "Wanted":
+    """What the options ask for."""
+    from turncoat.data import SCALES
+    from turncoat.errors import choose
+    from turncoat.reproduce.plan import Wanted
+
+    scales = tuple(choose(scale, SCALES, "scale") for scale in asked["scales"]) or tuple(SCALES)
+    return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device)
+
+
+def made(output: str) -> Path:
+    """The folder for the files, made if it is absent.
+
+    Raises:
+        TurncoatError: if a file is in its place.
+    """
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise TurncoatError(f"{folder} is a file, but -o names a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def typed(asked: dict[str, Any]) -> str:
+    """The options that say which runs are meant, but for the scale, as they were typed."""
+    seeds = asked["seeds"]
+    parts = ["--quick"] * asked["quick"]
+    parts += [f"--epochs {asked['epochs']}"] if asked["epochs"] else []
+    parts += [f"--seeds {seeds if isinstance(seeds, int) else ','.join(map(str, seeds))}"] if seeds else []
+    return "".join(f" {part}" for part in parts)

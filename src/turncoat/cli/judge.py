@@ -1,0 +1,120 @@
+"""``turncoat reproduce claims`` and ``extract``: verdicts, and the numbers behind them in small files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from turncoat.cli.asked import asking, made, typed, wish
+from turncoat.errors import TurncoatError
+
+if TYPE_CHECKING:
+    from turncoat.reproduce.evidence import Evidence
+    from turncoat.reproduce.plan import Wanted
+
+
+@click.command("claims")
+@asking
+@click.option("--csv", metavar="FILE", help="Write one row per claim, scale and statistic.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the same as a JSON list.")
+@click.option("-o", "--output", metavar="FILE.md", help="Write the tables and rules as Markdown.")
+def claims_(
+    store: str,
+    extract: str | None,
+    csv: str | None,
+    json_file: str | None,
+    output: str | None,
+    **asked: Any,
+) -> None:
+    """Judge the papers' claims by stated rules from what was measured."""
+    from turncoat.cli.results import refuse_place, write_whole
+    from turncoat.reproduce import verdicts
+
+    places = [Path(file) for file in (csv, json_file, output) if file]
+    for path in places:
+        refuse_place(path)
+    evidence, plans = known(store, extract, wish(asked))
+    table = verdicts.details(evidence, plans, typed(asked) + f" --store {store}")
+    if csv:
+        write_whole(Path(csv), lambda path: table.to_csv(path, index=False))
+    if json_file:
+        write_whole(Path(json_file), lambda path: table.to_json(path, orient="records", indent=1))
+    if output:
+        text = verdicts.markdown(table, evidence.origins)
+        write_whole(Path(output), lambda path: path.write_text(text, encoding="utf-8"))
+    for path in places:
+        click.echo(str(path))
+    if not places:
+        show_claims(verdicts.summary(table))
+
+
+def known(
+    store: str, extract: str | None, wanted: "Wanted"
+) -> "tuple[Evidence, dict[str, dict[str, set[str]]]]":
+    """The evidence on all artefacts' runs, and the keys of the runs that each wants in each scale.
+
+    Raises:
+        TurncoatError: if there is none with these settings.
+    """
+    from turncoat.reproduce import artefacts, evidence, extracts, plan
+    from turncoat.sweep import experiment
+    from turncoat.sweep.cells import key
+
+    plans: dict[str, dict[str, set[str]]] = {}
+    cells: dict[str, Any] = {}
+    for artefact in artefacts.chosen(["all"]):
+        plans[artefact.name] = {}
+        for one in plan.planned(artefact, wanted):
+            own = {key(cell): cell for cell in experiment.cells(one)}
+            plans[artefact.name][one.axes["scale"][0]] = set(own)
+            cells |= own
+    found = (
+        extracts.read(Path(extract)).of(cells.values())
+        if extract
+        else evidence.from_store(store, cells.values())
+    )
+    if found.points.empty:
+        raise TurncoatError(
+            f"{extract or store} holds no run of an artefact with these settings; were they other --epochs, --scale,"
+            " --seeds, or --quick?"
+        )
+    return found, plans
+
+
+def show_claims(summary: Any) -> None:
+    """Print one row per claim."""
+    from rich.table import Table
+
+    from turncoat.cli.show import console, records
+
+    table = Table(show_lines=True)
+    for name in ("#", "claim", "paper", "measured", "seeds", "verdict", "artefacts"):
+        table.add_column(name)
+    for row in records(summary):
+        table.add_row(*(str(value).replace("[", "\\[") for value in row.values()))
+    console().print(table)
+    console().print("rules and figures of each scale and statistic: -o FILE.md, --csv FILE or --json FILE")
+
+
+@click.command("extract")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@asking
+@click.option("-o", "--output", default="results", show_default=True, metavar="FOLDER", help="Where to.")
+def extract_(names: tuple[str, ...], output: str, store: str, extract: str | None, **asked: Any) -> None:
+    """Write what pictures and claims need to small files (of the artefacts NAME..., or all)."""
+    from turncoat.reproduce import artefacts, evidence, extracts, plan
+
+    wanted = wish(asked)
+    chosen = {a: plan.cells(plan.planned(a, wanted)) for a in artefacts.chosen(names or ("all",))}
+    if extract is not None:
+        found = extracts.read(Path(extract)).of(cell for cells in chosen.values() for cell in cells)
+    else:
+        every = dict.fromkeys(cell for cells in chosen.values() for cell in cells)
+        long = [cell for a, cells in chosen.items() if a.figure == "epochs" for cell in cells]
+        found = evidence.from_store(store, every, long)
+    if found.points.empty:
+        raise TurncoatError(
+            f"{store} holds none of these cells; say which epochs and scale it has, or train them"
+        )
+    for path in extracts.write(found, made(output)):
+        click.echo(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")

@@ -1,0 +1,132 @@
+"""The papers' claims, one verdict each, computed from what was measured by rules that stand beside them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pandas as pd
+
+from turncoat.reproduce import rules_harm, rules_shape
+from turncoat.reproduce.measures import Finding
+
+Rule = Callable[[pd.DataFrame, str], Finding | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """``paper`` is the paper's figure, ``rule`` says in words what ``judge`` computes."""
+
+    number: int
+    text: str
+    paper: str
+    rule: str
+    judge: Rule
+    artefacts: tuple[str, ...]
+
+
+CLAIMS = (
+    Claim(
+        1,
+        "A global budget of 0.1 % costs about 6 points (MNIST 0/1)",
+        "about 6 points",
+        "Mean harm of all measured pairs with k·b = 0.1 %, untargeted: from 3 to 9 points, interval above 0",
+        rules_harm.tenth_percent,
+        ("B:fig5", "B:fig20"),
+    ),
+    Claim(
+        2,
+        "A global budget of 25 % brings the model to random level (MNIST 0/1)",
+        "random level",
+        "Every measured pair with k·b = 25 %, both goals: the accuracy's interval reaches down to the majority class",
+        rules_harm.random_level,
+        ("B:fig5", "B:fig24", "A:fig14", "A:fig22"),
+    ),
+    Claim(
+        3,
+        "A global budget of 5 % costs 10 to 19 points (MNIST)",
+        "10 to 19 points",
+        "Every measured cell with k·b = 5 %, both goals: the interval of harm meets 10 to 19 points",
+        rules_harm.five_percent,
+        ("B:fig9",),
+    ),
+    Claim(
+        4,
+        "At equal k·b, wider write access harms more than a larger local budget; at small k, b hardly matters",
+        "stated from the heat map",
+        "MNIST 0/1, untargeted: wider access wins 80 % or more of the pairs of equal k·b whose interval leaves out 0;"
+        " and up to k = 0.2 no b changes mean harm by 5 points or more against b = 1",
+        rules_shape.access_over_budget,
+        ("B:fig8", "B:fig5"),
+    ),
+    Claim(
+        5,
+        "Harm grows monotonically in k and in b",
+        "stated from the heat map",
+        "MNIST 0/1, untargeted: harm falls, by 1 point or more and with the whole interval, in at most 5 % of the"
+        " steps between neighbouring cells",
+        rules_shape.monotone,
+        ("B:fig8",),
+    ),
+    Claim(
+        6,
+        "Untargeted harms at least as much as targeted from k = 0.2 on; below, they differ little",
+        "difference up to 0.2",
+        "MNIST 0/1: from k = 0.2 on, untargeted minus targeted accuracy is below 0 with its interval, and above 0 with"
+        " the interval in at most 5 % of the cells; below, no cell's mean differs by 2 points or more",
+        rules_shape.goals,
+        ("A:fig8", "B:fig7"),
+    ),
+    Claim(
+        7,
+        "The standard deviation over seeds is about 0.02 with 2 classes and 0.1 with 10, grows beyond k = 0.1, and is"
+        " larger untargeted than targeted",
+        "0.02 and 0.1",
+        "At b = 1, mean over k of the std: its interval meets 0.01 to 0.04 (2 classes), 0.05 to 0.2 (10); beyond"
+        " k = 0.1 at least twice that up to there; untargeted minus targeted above 0 with its interval",
+        rules_shape.spread,
+        ("B:fig6", "B:fig10"),
+    ),
+    Claim(
+        8,
+        "The attack harms more with Adam than with SGD (MNIST)",
+        "stated from the figures",
+        "Harm with Adam minus harm with SGD at the same k, b and seed: above 0 with its interval on average over the"
+        " cells, and below 0 in none; else the cells where it is above 0",
+        rules_harm.adam,
+        ("B:fig19", "B:fig9"),
+    ),
+    Claim(
+        9,
+        "The hostile gradient norm is 1.00 to 1.03 times the honest one on normalised features; on raw ones 7.3 and 232"
+        " times (MNIST, logistic and MLP), 1.32 and 1.33 times (CIFAR-10)",
+        "1.00 to 1.03; 7.3, 232, 1.32, 1.33",
+        "Normalised: the ratio is from 0.95 to 1.05; raw: within a factor of 1.5 of the paper's; either reading of the"
+        " ratio and 1 or 2 hostile workers will do",
+        rules_shape.norm_ratio,
+        ("B:table3", "B:table4"),
+    ),
+    Claim(
+        10,
+        "The attack carries over to MLP, Vision Transformer, CIFAR-10 and CIFAR-100",
+        "stated from the figures",
+        "At the largest measured budget, untargeted: mean harm of 1 point or more, interval above 0",
+        rules_harm.carries_over,
+        ("B:fig12", "B:fig13", "B:fig14", "B:fig15", "B:fig16", "B:fig17"),
+    ),
+    Claim(
+        11,
+        "Macro F1 falls as the accuracy does (MNIST, early stopping)",
+        "stated from the figure",
+        "Rank correlation of mean F1 and mean accuracy over the clean run and all budgets: 0.9 or more",
+        rules_harm.f1_follows,
+        ("B:fig18",),
+    ),
+    Claim(
+        12,
+        "The optimised attack harms more than random flips of the same budget (our question)",
+        "not shown",
+        "Of the cells with k·b below half in which either costs a point, paired by seed: the attack harms more, with"
+        " the interval, in more than half, and less in at most 5 %",
+        rules_harm.beats_random,
+        ("B:fig8", "B:fig9", "B:fig12", "B:fig13", "B:fig14", "B:fig17", "B:fig19"),
+    ),
+)

@@ -1,0 +1,155 @@
+"""Verdicts on the claims: one for each scale and statistic, and one over all of them, as tables."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+
+from turncoat.reproduce.claims import CLAIMS, Claim
+from turncoat.reproduce.evidence import STATISTICS, Evidence
+from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNKNOWN, Finding
+from turncoat.training.stability import UNSTABLE_STEP
+
+SPOKEN = {"tail": "last 10 % of epochs", "last": "last epoch"}
+FEW = 5  # seeds below which an interval says little
+Plans = Mapping[str, Mapping[str, Collection[str]]]
+
+
+def details(evidence: Evidence, plans: Plans, options: str) -> pd.DataFrame:
+    """One row per claim, scale and statistic: the figure, its interval, seeds, runs and verdict.
+
+    ``plans`` has the keys of the runs that each artefact wants in each scale; ``options`` are those of the command
+    line that trains what is missing.
+    """
+    there = set(evidence.points["key"])
+    rows = []
+    for claim in CLAIMS:
+        for scale in dict.fromkeys(scale for plan in plans.values() for scale in plan):
+            names = [name for name in claim.artefacts if scale in plans[name]]
+            wanted = {key for name in names for key in plans[name][scale]}
+            command = f"turncoat reproduce {' '.join(names)} --scale {scale}{options}"
+            points = evidence.points[evidence.points["scale"] == scale]
+            runs = f"{len(wanted & there)} of {len(wanted)}"
+            for statistic in STATISTICS:
+                found = claim.judge(points, statistic) if len(points) else None
+                row = _row(claim, scale, statistic, found) | {"warnings": _warnings(found, wanted, points)}
+                rows.append(row | {"runs": runs, "train": "" if wanted <= there else command})
+    return pd.DataFrame(rows)
+
+
+def _row(claim: Claim, scale: str, statistic: str, found: Finding | None) -> dict[str, object]:
+    estimate = found.estimate if found else None
+    return {
+        "claim": claim.number,
+        "text": claim.text,
+        "paper": claim.paper,
+        "scale": scale,
+        "statistic": statistic,
+        "figure": estimate.mean if estimate else None,
+        "low": estimate.low if estimate else None,
+        "high": estimate.high if estimate else None,
+        "seeds": found.seeds if found else 0,
+        "measured": found.measured if found else "",
+        "verdict": found.verdict if found else UNKNOWN,
+        "rule": claim.rule,
+        "artefacts": " ".join(claim.artefacts),
+    }
+
+
+def _warnings(found: Finding | None, wanted: set[str], points: pd.DataFrame) -> str:
+    """Named warnings: a step too long in a run of the claim's artefacts, or fewer seeds than an interval needs."""
+    if found is None:
+        return ""
+    steps = points[points["key"].isin(wanted)]["step_stability"].dropna()
+    unstable = f"{UNSTABLE_STEP} ({steps.max():.3g})" if len(steps) and steps.max() > 1 else ""
+    return " ".join(text for text in (unstable, "few-seeds" if found.seeds < FEW else "") if text)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per claim: the paper's setting (raw, last 10 % of epochs) and the verdict over all scales."""
+    rows = []
+    for number, group in table.groupby("claim"):
+        known = group[group["verdict"] != UNKNOWN]
+        shown = (known if len(known) else group).iloc[0]
+        rows.append(
+            {
+                "claim": number,
+                "text": shown["text"],
+                "paper": shown["paper"],
+                "measured": _shown(shown),
+                "seeds": shown["seeds"],
+                "verdict": overall(group),
+                "artefacts": shown["artefacts"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _shown(row: "pd.Series[Any]") -> str:
+    if row["verdict"] == UNKNOWN:
+        return f"train it with: {row['train']}"
+    return f"{row['scale']}, {SPOKEN[str(row['statistic'])]}: {row['measured']}"
+
+
+def overall(group: pd.DataFrame) -> str:
+    """One verdict from those of all scales and statistics."""
+    known = group[group["verdict"] != UNKNOWN]
+    if known.empty:
+        return UNKNOWN
+    absent = sorted(set(group["scale"]) - set(known["scale"]))
+    tail = f" ({', '.join(absent)} not measured)" if absent else ""
+    if (known["verdict"] == HOLDS).all():
+        return HOLDS + tail
+    if (known["verdict"] == FAILS).all():
+        return FAILS + tail
+    return f"{ONLY_IF} {'; '.join(_conditions(known))}{tail}"
+
+
+def _conditions(known: pd.DataFrame) -> list[str]:
+    """Where it holds, scale by scale; both statistics are named only where they differ."""
+    found = []
+    for scale, rows in known.groupby("scale", sort=False):
+        verdicts = dict(zip(rows["statistic"], rows["verdict"], strict=True))
+        if len(set(verdicts.values())) == 1:
+            verdicts = {"": next(iter(verdicts.values()))}
+        for statistic, verdict in verdicts.items():
+            if verdict == FAILS:
+                continue
+            where = f"{scale} scale" + (f", {SPOKEN[str(statistic)]}" if statistic else "")
+            inner = verdict.removeprefix(ONLY_IF).removeprefix(HOLDS).strip()
+            found.append(f"{where} ({inner})" if inner else where)
+    return found
+
+
+def markdown(table: pd.DataFrame, origins: list[dict[str, object]]) -> str:
+    """Both tables, the rules and what computed the runs, as Markdown."""
+    short, lines = summary(table), ["| # | claim | paper | measured | seeds | verdict | artefacts |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for row in short.to_dict("records"):
+        cells = (
+            row[name] for name in ("claim", "text", "paper", "measured", "seeds", "verdict", "artefacts")
+        )
+        lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
+    lines += [
+        "",
+        "### In each scale",
+        "",
+        "| # | scale | statistic | measured | seeds | runs | verdict | warnings |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for row in table.to_dict("records"):
+        spoken = row | {"statistic": SPOKEN[str(row["statistic"])]}
+        names = ("claim", "scale", "statistic", "measured", "seeds", "runs", "verdict", "warnings")
+        lines.append("| " + " | ".join(_escaped(spoken[name]) for name in names) + " |")
+    lines += ["", "### Rules", "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS), ""]
+    if origins:
+        lines += ["### Computed by", "", *(f"- {_origin(origin)}" for origin in origins), ""]
+    return "\n".join(lines)
+
+
+def _escaped(value: object) -> str:
+    return str(value).replace("|", "\\|")
+
+
+def _origin(origin: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in origin.items())
