@@ -59,7 +59,11 @@ def known(
     from turncoat.reproduce import artefacts, evidence, extracts, plan
     from turncoat.sweep import experiment
     from turncoat.sweep.cells import key
+    from turncoat.sweep.store import open_store
 
+    if extract is None:
+        with open_store(store):  # a mistake is told before long work
+            pass
     plans: dict[str, dict[str, set[str]]] = {}
     cells: dict[str, Any] = {}
     for artefact in artefacts.chosen(["all"]):

@@ -78,15 +78,15 @@ def make(
     folder = made(output)
     if extract is None and not no_training:
         train([one for experiments in chosen.values() for one in experiments], store, quiet)
-    evidence = None
-    if extract is not None:
-        evidence = read(store, extract, [])
+    shared = None if extract is None else read(store, extract, [])
     for artefact, experiments in chosen.items():
-        draw(
-            artefact, experiments, evidence or read(store, None, experiments, artefact), folder, wanted.quick
-        )
+        found = shared or read(store, None, experiments, artefact)
+        drawn = draw(artefact, experiments, found, folder, wanted.quick, artefact.name in names)
         if not quiet:
-            click.echo(f"{artefact.name}: {folder / artefact.stem}-*")
+            where = folder / f"{artefact.stem}-*"
+            click.echo(
+                f"{artefact.name}: {f'{where} ({drawn})' if drawn else 'nothing measured, nothing drawn'}"
+            )
 
 
 def refuse_scales(
@@ -109,8 +109,9 @@ def train(experiments: "list[Experiment]", store: str, quiet: bool) -> None:
     from turncoat.reproduce import plan
     from turncoat.sweep import runner
 
-    plan.refuse_absent(experiments)
-    parts = plan.merged(experiments)
+    missing = plan.incomplete(experiments, Path(store))
+    plan.refuse_absent(missing)
+    parts = plan.merged(missing)
     for number, one in enumerate(parts, 1):
         title = "training" if len(parts) == 1 else f"training, part {number} of {len(parts)}"
         with bar(title, quiet) as report:
@@ -130,13 +131,26 @@ def read(
 
 
 def draw(
-    artefact: "Artefact", experiments: "list[Experiment]", evidence: "Evidence", folder: Path, quick: bool
-) -> None:
-    """Write the files of every scale."""
+    artefact: "Artefact",
+    experiments: "list[Experiment]",
+    evidence: "Evidence",
+    folder: Path,
+    quick: bool,
+    named: bool,
+) -> str:
+    """Write the files of every scale that was measured; their names.
+
+    Raises:
+        TurncoatError: if the user named the artefact, and nothing of it was measured.
+    """
     from turncoat.reproduce import pictures
 
-    for one in experiments:
+    measured = [one for one in experiments if pictures.is_measured(artefact, one, evidence)]
+    if named and not measured:
+        pictures.refuse_unmeasured(artefact, experiments[0], evidence)
+    for one in measured:
         pictures.make(artefact, one, evidence, folder, quick)
+    return ", ".join(one.axes["scale"][0] for one in measured)
 
 
 def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:

@@ -160,7 +160,8 @@ def chosen(names: Iterable[str]) -> list[Artefact]:
         if name in PAPERS or name == "all":
             found |= {n: a for n, a in ARTEFACTS.items() if name in (a.paper, "all")}
         else:
-            found[errors.choose(name, (*ARTEFACTS, *PAPERS, "all"), "artefact")] = ARTEFACTS[name]
+            errors.choose(name, (*ARTEFACTS, *PAPERS, "all"), "artefact")
+            found[name] = ARTEFACTS[name]
     if not found:
         raise errors.TurncoatError(
             "which artefacts? type names such as B:fig8, or A, B or all; turncoat reproduce --list shows them"

@@ -11,8 +11,12 @@ from turncoat.sweep.cells import Cell
 EXAMPLES = {"mnist-01": 12_665, "mnist": 60_000, "cifar10": 50_000, "cifar100": 50_000}
 # replica-steps a second and core, measured with one thread; a federation's step is a round of ten workers
 RATES = {
-    ("mnist-01", "logistic", False): 9000.0,
-    ("mnist", "logistic", False): 2300.0,
+    ("mnist-01", "logistic", False): 79000.0,
+    ("mnist", "logistic", False): 9800.0,
+    ("cifar100", "mlp", False): 690.0,
+    ("mnist", "logistic", True): 470.0,
+    ("mnist", "mlp", True): 120.0,
+    ("cifar10", "mlp", True): 36.0,
 }
 USUAL = 100.0
 REFERENCE = 0.010  # seconds that ``probe`` took with one thread where the rates were measured

@@ -81,7 +81,7 @@ def from_store(path: str | Path, wanted: Iterable[Cell], with_curves: Iterable[C
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """``points`` of these rows: their keys, and the clean runs of their seeds beside them."""
-    points = pd.DataFrame(rows, columns=[*COLUMNS, *MEASURED])
+    points = rounded(pd.DataFrame(rows, columns=[*COLUMNS, *MEASURED]), MEASURED)
     cells = [cell_of(flat) for flat in points.to_dict("records")]
     points["key"] = pd.Series([key(cell) for cell in cells], dtype=object)
     settings: dict[Any, str] = {}
@@ -96,6 +96,11 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
         values = pd.Series(twins, index=points.index, dtype=object).map(clean[f"accuracy.{statistic}"])
         points[f"clean.{statistic}"] = values.astype(float)
     return points
+
+
+def rounded(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """With measures to the digits of float32, as extracts keep them: so both give the same pictures."""
+    return frame.assign(**{name: frame[name].astype("float32").astype(float) for name in names})
 
 
 def cell_of(flat: dict[Any, Any]) -> Cell:
@@ -135,4 +140,4 @@ def _over_seeds(alike: list[Record]) -> pd.DataFrame:
     spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros(longest)
     found = pd.DataFrame({"epoch": np.arange(1, longest + 1), "mean": values.mean(0), "std": spread})
     found = found.assign(low=low, high=high, seeds=len(values), key=key(cell), **flat)
-    return found[[*LONG, "key"]]
+    return rounded(found[[*LONG, "key"]], ("chance", "step_stability", *FIGURES))

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from turncoat.errors import TurncoatError
-from turncoat.reproduce.evidence import FIGURES, LONG, MEASURED, Evidence, cell_of, table
+from turncoat.reproduce.evidence import FIGURES, LONG, MEASURED, Evidence, cell_of, rounded, table
 from turncoat.sweep.cells import COLUMNS, key
 
 POINTS, CURVES, ORIGINS = "points.parquet", "curves.parquet", "origins.json"
@@ -42,6 +42,7 @@ def read(folder: Path) -> Evidence:
     try:
         points = pd.read_parquet(folder / POINTS)
         curves = pd.read_parquet(folder / CURVES).assign(seed=0)
+        curves = rounded(curves, (*FIGURES, "chance", "step_stability"))
         origins = json.loads((folder / ORIGINS).read_text(encoding="utf-8"))
         return Evidence(table(_rows(points)), _with_keys(curves), origins)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors

@@ -47,7 +47,7 @@ def make(
     """
     wanted = experiment.cells(asked)
     own = evidence.of(wanted)
-    refuse_unmeasured(artefact, asked, wanted, own)
+    refuse_unmeasured(artefact, asked, own)
     stem = f"{artefact.stem}-{asked.axes['scale'][0]}"
     table = numbers(artefact, own)
     written = [folder / f"{stem}.csv"]
@@ -68,18 +68,28 @@ def make(
     return written
 
 
-def refuse_unmeasured(artefact: Artefact, asked: Experiment, wanted: list[Cell], own: Evidence) -> None:
+def is_measured(artefact: Artefact, asked: Experiment, evidence: Evidence) -> bool:
+    """Whether there is anything to draw; a spread takes two seeds."""
+    own = evidence.of(experiment.cells(asked))
+    rows = own.curves if artefact.figure == "epochs" else own.points
+    rows = rows[rows["write_access"] > 0]
+    return rows["seed"].nunique() >= (2 if artefact.figure == "spread" else 1)
+
+
+def refuse_unmeasured(artefact: Artefact, asked: Experiment, evidence: Evidence) -> None:
     """Refuse to draw what is not there.
 
     Raises:
         TurncoatError: says which command trains it.
     """
-    drawable = own.curves if artefact.figure == "epochs" else own.points
-    if not (drawable["write_access"] > 0).any():
+    if artefact.figure == "spread" and len(asked.seeds) < 2:
+        raise errors.TurncoatError(f"{artefact.name} is a spread over seeds: give --seeds 2 or more")
+    if not is_measured(artefact, asked, evidence):
+        scale, epochs = asked.axes["scale"][0], max(asked.axes["epochs"])
         raise errors.TurncoatError(
-            f"{artefact.name} in scale {asked.axes['scale'][0]}: the results hold none of its {len(wanted)} cells "
-            f"of {max(asked.axes['epochs'])} epochs; train them with: turncoat reproduce {artefact.name} "
-            f"--scale {asked.axes['scale'][0]}, or say which epochs they have with --epochs"
+            f"{artefact.name} in {scale} scale: the results hold no attacked run of {epochs} epochs; train them with:"
+            f" turncoat reproduce {artefact.name} --scale {scale}, or say with --epochs, --seeds or --quick which"
+            " they hold"
         )
 
 
@@ -91,8 +101,6 @@ def variants(artefact: Artefact, own: Evidence) -> list[Variant]:
     rules = set(rows[rows["write_access"] > 0]["selection"])
     statistics = ("tail",) if artefact.figure == "epochs" else STATISTICS
     found = [v for v in VARIANTS if v.rule in rules and v.statistic in statistics]
-    if artefact.figure == "spread" and own.points["seed"].nunique() < 2:
-        raise errors.TurncoatError(f"{artefact.name} is a spread over seeds: give --seeds 2 or more")
     return found
 
 

@@ -3,14 +3,16 @@
 import dataclasses
 import tomllib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from turncoat import errors
 from turncoat.data import SCALES, catalogue, status
 from turncoat.reproduce.artefacts import Artefact
 from turncoat.sweep import experiment
-from turncoat.sweep.cells import Cell
+from turncoat.sweep.cells import Cell, key
 from turncoat.sweep.experiment import Axes, Experiment
+from turncoat.sweep.store import open_store, refuse_folder
 
 THINNED = ("write_access", "local_budget", "global_budget")
 
@@ -82,6 +84,20 @@ def cut(artefact: Artefact, asked: Experiment) -> str:
 def cells(asked: Iterable[Experiment]) -> list[Cell]:
     """The cells of all of them, each once."""
     return list(dict.fromkeys(cell for one in asked for cell in experiment.cells(one)))
+
+
+def incomplete(asked: Iterable[Experiment], store: Path) -> list[Experiment]:
+    """Those of which a store, which may not be there yet, lacks cells.
+
+    Raises:
+        TurncoatError: if no store can be at that place, or it cannot be read.
+    """
+    refuse_folder(store)
+    known: set[str] = set()
+    if store.exists() and store.stat().st_size:
+        with open_store(store) as opened:
+            known = opened.keys()
+    return [one for one in asked if not all(key(cell) in known for cell in experiment.cells(one))]
 
 
 def merged(asked: Iterable[Experiment]) -> list[Experiment]:

@@ -61,7 +61,7 @@ def ratio_figure(points: pd.DataFrame, captioned: bool = True) -> Figure:
     """One line per data set, model and number of hostile workers; a cross marks the paper's figure."""
     table = ratios(points)
     settings = table[["dataset", "model", "hostile"]].drop_duplicates().to_numpy().tolist()[::-1]
-    figure, top = style.canvas(style.ONE_COLUMN, 0.24 * len(settings) + 1.0, _caption(points), captioned)
+    figure, top = style.canvas(style.ONE_COLUMN, 0.24 * len(settings) + 1.6, _caption(points), captioned)
     ax = top.subplots()
     for height, setting in enumerate(settings):
         rows = table[(table[["dataset", "model", "hostile"]] == setting).all(axis=1)]

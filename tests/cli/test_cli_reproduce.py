@@ -1,0 +1,92 @@
+"""``turncoat reproduce``: artefacts, extracts and claims from the command line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from cli_said import Turncoat
+
+from turncoat.data import status
+from turncoat.reproduce.artefacts import ARTEFACTS
+from turncoat.reproduce.claims import CLAIMS
+
+needs_mnist = pytest.mark.skipif(
+    "TURNCOAT_DATA" not in os.environ
+    or any(row.name == "mnist-01" and row.present < row.files for row in status()),
+    reason="TURNCOAT_DATA is not set, or lacks files of MNIST",
+)
+SMALL = ("--quick", "--scale", "unit", "--epochs", "1", "--seeds", "1")
+
+
+def test_the_list_names_every_artefact_with_its_cells_and_time(turncoat: Turncoat) -> None:
+    said = turncoat("reproduce", "--list", *SMALL)
+    assert said.status == 0
+    for name in ARTEFACTS:
+        assert f"│ {name} " in said.out
+    assert "cells in all" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("B:fgi8",), "did you mean 'B:fig8'?"),
+        ((), "which artefacts?"),
+        (("B:fig8", "--scale", "rwa"), "did you mean 'raw'?"),
+        (("B:table4", "--scale", "unit"), "B:table4 has no scale unit"),
+        (("B:fig8", "--epochs", "0"), "epochs is 0"),
+        (("B:fig8", "--from", "nowhere"), "points.parquet is missing"),
+        (("B:fig8", "--no-training", "--store", "nowhere.db"), "no such store"),
+        (("B:fig8", "-o", "taken"), "is a file"),
+        (("claims", "--store", "nowhere.db"), "no such store"),
+        (("claims", "--store", "nowhere.db", "-o", "no/where.md"), "no folder no"),
+        (("extract", "B:fgi8"), "did you mean 'B:fig8'?"),
+    ],
+)
+def test_mistakes_are_one_line(turncoat: Turncoat, words: tuple[str, ...], says: str) -> None:
+    Path("taken").write_text("")
+    said = turncoat("reproduce", *words)
+    assert (said.status, said.out) == (2, "")
+    assert says in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_missing_data_are_named_with_the_command_that_fetches_them(
+    turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TURNCOAT_DATA", str(tmp_path / "none"))
+    said = turncoat("reproduce", "B:fig9", "B:fig13", *SMALL)
+    assert said.status == 2
+    for name in ("train-images-idx3-ubyte.gz", "data_batch_1.bin", "turncoat data fetch cifar10 mnist"):
+        assert name in said.err
+    assert not Path("results.db").exists()
+
+
+@needs_mnist
+def test_an_artefact_from_training_to_verdicts(
+    turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "first").status == 0
+    assert "(quick)" in Path("first/B-fig20-unit.txt").read_text()
+    assert Path("first/B-fig20-unit-optimal.pdf").stat().st_size
+    monkeypatch.setenv("TURNCOAT_DATA", str(tmp_path / "none"))  # from here on the store is enough
+    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "again").status == 0
+    extracted = turncoat("reproduce", "extract", *SMALL, "-o", "small")
+    assert extracted.status == 0 and "points.parquet" in extracted.out
+    assert turncoat("reproduce", "B:fig20", *SMALL, "--from", "small", "-o", "third").status == 0
+    pictures = [Path(f, "B-fig20-unit.svg").read_bytes() for f in ("first", "again", "third")]
+    assert pictures[0] == pictures[1] == pictures[2]
+    for source in (("--store", "results.db"), ("--from", "small")):
+        said = turncoat("reproduce", "claims", *SMALL, *source, "--json", "claims.json", "-o", "claims.md")
+        assert said.status == 0
+    rows = json.loads(Path("claims.json").read_text())
+    assert {row["claim"] for row in rows} == {claim.number for claim in CLAIMS}
+    assert {row["scale"] for row in rows} == {"unit"}
+    first = next(row for row in rows if row["claim"] == 1)
+    assert first["verdict"] == "does not hold"
+    assert turncoat("reproduce", "claims", *SMALL).out.count("not measured") >= 8
+    other = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "unit")
+    assert other.status == 2 and "no attacked run of 200 epochs" in other.err
+    assert "B:fig9: nothing measured" in turncoat("reproduce", "B", *SMALL, "--no-training").out
+    alone = turncoat("reproduce", "B:fig6", *SMALL, "--no-training")
+    assert alone.status == 2 and "give --seeds 2 or more" in alone.err

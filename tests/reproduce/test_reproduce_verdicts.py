@@ -1,0 +1,273 @@
+"""Every rule on made-up runs that show the claim, and on runs that show the opposite."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from turncoat.reproduce import rules_harm, rules_shape, verdicts
+from turncoat.reproduce.claims import CLAIMS
+from turncoat.reproduce.evidence import Evidence
+from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNKNOWN, Finding
+
+Runs = list[dict[str, Any]]
+Harm = Callable[[float, float], float]
+CLEAN = 0.99
+COMMON = {
+    "dataset": "mnist-01",
+    "model": "logistic",
+    "scale": "raw",
+    "workers": 0,
+    "hostile": 0,
+    "optimizer": "sgd",
+    "patience": 0,
+    "chance": 0.53,
+    "step_stability": 316.0,
+    "norm_ratio": np.nan,
+    "example_norm_ratio": np.nan,
+}
+GRID = [(k, b) for k in (0.1, 0.2, 0.5, 1.0) for b in (0.1, 0.2, 0.5, 1.0)]
+
+
+def runs(cells: list[tuple[float, float]], harm: Harm, noise: float = 0.001, **columns: Any) -> Runs:
+    """One run per cell and seed; ``harm`` is what the attack costs in a cell."""
+    draw = np.random.default_rng(0)
+    found = []
+    for k, b in cells:
+        for seed in range(6):
+            accuracy = CLEAN - harm(k, b) + noise * draw.normal()
+            values = {f"{m}.{s}": accuracy for m in ("accuracy", "macro_f1") for s in ("tail", "last")}
+            cell = {
+                "write_access": k,
+                "local_budget": b,
+                "seed": seed,
+                "clean.tail": CLEAN,
+                "clean.last": CLEAN,
+            }
+            usual = {"goal": "untargeted", "selection": "as_printed", "key": f"{len(found)}"}
+            found.append(COMMON | usual | cell | values | columns)
+    return found
+
+
+def judged(rule: Callable[[pd.DataFrame, str], Finding | None], *parts: Runs) -> str:
+    found = rule(pd.DataFrame([run for part in parts for run in part]), "tail")
+    return UNKNOWN if found is None else found.verdict
+
+
+TENTH = [(0.001, 1.0), (0.1, 0.01)]
+QUARTER = [(0.25, 1.0), (1.0, 0.25)]
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(0.06, HOLDS), (0.0, FAILS), (0.15, FAILS)])
+def test_tenth_percent(cost: float, verdict: str) -> None:
+    assert judged(rules_harm.tenth_percent, runs(TENTH, lambda k, b: cost)) == verdict
+
+
+def test_a_mean_made_by_one_run_is_no_certain_harm() -> None:
+    rows = runs([TENTH[0]], lambda k, b: 0.0)
+    rows[3]["accuracy.tail"] = 0.6
+    found = rules_harm.tenth_percent(pd.DataFrame(rows), "tail")
+    assert found is not None and found.verdict == FAILS
+    assert "1 of 6 runs lose more than 10" in found.measured
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(0.46, HOLDS), (0.3, FAILS)])
+def test_random_level(cost: float, verdict: str) -> None:
+    assert judged(rules_harm.random_level, runs(QUARTER, lambda k, b: cost)) == verdict
+
+
+def test_random_level_only_with_wide_access() -> None:
+    found = judged(rules_harm.random_level, runs(QUARTER, lambda k, b: 0.46 if k == 1 else 0.1))
+    assert found == f"{ONLY_IF} k=1 b=0.25 untargeted"
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(0.15, HOLDS), (0.02, FAILS), (0.4, FAILS)])
+def test_five_percent(cost: float, verdict: str) -> None:
+    rows = runs([(0.05, 1.0), (1.0, 0.05)], lambda k, b: cost, dataset="mnist")
+    assert judged(rules_harm.five_percent, rows) == verdict
+
+
+@pytest.mark.parametrize(
+    ("harm", "verdict"),
+    [
+        (lambda k, b: 0.4 * k * k * b if k > 0.2 else 0.0, HOLDS),
+        (lambda k, b: 0.2 * k * b * b, f"{ONLY_IF} it is about b at k up to 0.2"),
+        (lambda k, b: 0.2 * k * b * (1 + 5 * k), f"{ONLY_IF} it is about wider access at equal k·b"),
+        (lambda k, b: 0.4 * b, FAILS),
+    ],
+)
+def test_access_over_budget(harm: Harm, verdict: str) -> None:
+    assert judged(rules_shape.access_over_budget, runs(GRID, harm, noise=0.0003)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("harm", "verdict"),
+    [
+        (lambda k, b: 0.4 * k * b, HOLDS),
+        (lambda k, b: 0.4 * k * (1.1 - b), f"{ONLY_IF} it is about k"),
+        (lambda k, b: 0.4 * (1.1 - k) * (1.1 - b), FAILS),
+    ],
+)
+def test_monotone(harm: Harm, verdict: str) -> None:
+    assert judged(rules_shape.monotone, runs(GRID, harm)) == verdict
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        (lambda k: 0.1 if k >= 0.2 else 0.0, HOLDS),
+        (lambda k: -0.1 if k >= 0.2 else 0.0, f"{ONLY_IF} k is below 0.2"),
+        (lambda k: 0.1, f"{ONLY_IF} k is 0.2 or more"),
+        (lambda k: -0.1, FAILS),
+    ],
+)
+def test_goals(more: Callable[[float], float], verdict: str) -> None:
+    targeted = runs(GRID, lambda k, b: 0.1, goal="targeted")
+    assert judged(rules_shape.goals, targeted, runs(GRID, lambda k, b: 0.1 + more(k))) == verdict
+
+
+def spread(std: Callable[[float], float], **columns: Any) -> Runs:
+    rows = runs([(k, 1.0) for k in (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)], lambda k, b: 0.3, 0.0, **columns)
+    for run in rows:
+        shape = (run["seed"] - 2.5) / np.std(np.arange(6), ddof=1)
+        run["accuracy.tail"] += std(run["write_access"]) * shape
+    return rows
+
+
+def growing(size: float) -> Callable[[float], float]:
+    return lambda k: size * (0.1 if k <= 0.1 else 1.9)
+
+
+def test_spread_holds_and_fails() -> None:
+    claimed = [
+        spread(growing(0.02)),
+        spread(growing(0.01), goal="targeted"),
+        spread(growing(0.1), dataset="mnist"),
+        spread(growing(0.05), dataset="mnist", goal="targeted"),
+    ]
+    assert judged(rules_shape.spread, *claimed) == HOLDS
+    flat = [spread(lambda k: 0.3), spread(lambda k: 0.4, goal="targeted")]
+    assert judged(rules_shape.spread, *flat) == FAILS
+    assert judged(rules_shape.spread, spread(lambda k: 0.02)) == f"{ONLY_IF} mnist-01, size"
+
+
+@pytest.mark.parametrize(("more", "verdict"), [(0.05, HOLDS), (-0.05, FAILS)])
+def test_adam(more: float, verdict: str) -> None:
+    cells = [(0.05, 1.0), (0.4, 1.0)]
+    sgd = runs(cells, lambda k, b: 0.1, dataset="mnist")
+    adam = runs(cells, lambda k, b: 0.1 + more, dataset="mnist", optimizer="adam")
+    assert judged(rules_harm.adam, sgd, adam) == verdict
+    some = runs(cells, lambda k, b: 0.1 + (0.2 if k == 0.4 else -0.05), dataset="mnist", optimizer="adam")
+    assert judged(rules_harm.adam, sgd, some) == f"{ONLY_IF} k=0.4 b=1"
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio", "verdict"),
+    [("unit", 1.02, HOLDS), ("unit", 1.4, FAILS), ("raw", 7.0, HOLDS), ("raw", 1.0, FAILS)],
+)
+def test_norm_ratio(scale: str, ratio: float, verdict: str) -> None:
+    rows = runs(
+        [(0.1, 1.0)],
+        lambda k, b: 0.0,
+        dataset="mnist",
+        scale=scale,
+        workers=10,
+        hostile=1,
+        norm_ratio=ratio,
+        example_norm_ratio=99.0,
+    )
+    assert judged(rules_shape.norm_ratio, rows) == verdict
+
+
+def test_carries_over() -> None:
+    mlp = runs([(0.4, 1.0), (1.0, 0.4)], lambda k, b: 0.2, dataset="mnist", model="mlp")
+    vit = runs([(1.0, 0.4)], lambda k, b: 0.0, dataset="cifar10", model="vit")
+    assert judged(rules_harm.carries_over, mlp) == HOLDS
+    assert judged(rules_harm.carries_over, vit) == FAILS
+    assert judged(rules_harm.carries_over, mlp, vit) == f"{ONLY_IF} mnist mlp"
+
+
+@pytest.mark.parametrize(("slope", "verdict"), [(1.0, HOLDS), (-1.0, FAILS)])
+def test_f1_follows(slope: float, verdict: str) -> None:
+    rows = runs([(k, 1.0) for k in (0.0, 0.1, 0.2, 0.4)], lambda k, b: k, dataset="mnist", patience=10)
+    for run in rows:
+        run["macro_f1.tail"] = 0.5 + slope * 0.3 * run["accuracy.tail"]
+    assert judged(rules_harm.f1_follows, rows) == verdict
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(0.1, HOLDS), (0.0, FAILS)])
+def test_beats_random(cost: float, verdict: str) -> None:
+    random = runs(GRID, lambda k, b: 0.05, selection="random")
+    assert judged(rules_harm.beats_random, runs(GRID, lambda k, b: cost), random) == verdict
+
+
+def test_beats_random_leaves_out_where_nothing_is_harmed_or_half_is_flipped() -> None:
+    random = runs(GRID, lambda k, b: 0.9 if k * b >= 0.5 else 0.0, selection="random")
+    attack = runs(GRID, lambda k, b: 0.1 if k == 0.5 else 0.0)
+    assert judged(rules_harm.beats_random, attack, random) == HOLDS
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: str(claim.number))
+def test_what_is_absent_is_not_judged(claim: Any) -> None:
+    elsewhere = pd.DataFrame(
+        runs([(0.5, 1.0)], lambda k, b: 0.2, dataset="digits", model="linear", workers=0)
+    )
+    assert claim.judge(elsewhere[elsewhere["seed"] < 0], "tail") is None
+    if claim.number != 12:
+        assert claim.judge(elsewhere, "tail") is None
+
+
+def evidence(*parts: Runs) -> Evidence:
+    rows = [run | {"key": f"k{i}"} for i, run in enumerate(run for part in parts for run in part)]
+    return Evidence(pd.DataFrame(rows), pd.DataFrame(), [{"torch": "2", "cells": 3}])
+
+
+def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_rest() -> None:
+    names = {name for claim in CLAIMS for name in claim.artefacts}
+    known = evidence(runs(TENTH, lambda k, b: 0.06))
+    plans = {name: {s: {"k0", f"{name}{s}"} for s in ("raw", "unit")} for name in names}
+    table = verdicts.details(known, plans, " --store mine.db")
+    assert len(table) == 12 * 2 * 2
+    first = table[table["claim"] == 1].iloc[0]
+    assert first["verdict"] == HOLDS
+    assert first["low"] < first["figure"] < first["high"]
+    assert first["runs"] == "1 of 3"
+    assert first["warnings"] == "unstable-step (316)"
+    assert first["train"] == "turncoat reproduce B:fig5 B:fig20 --scale raw --store mine.db"
+    short = verdicts.summary(table).set_index("claim")
+    assert short.loc[1, "verdict"] == f"{HOLDS} (unit not measured)"
+    assert short.loc[3, "verdict"] == UNKNOWN
+    assert "turncoat reproduce B:fig9" in str(short.loc[3, "measured"])
+    text = verdicts.markdown(table, known.origins)
+    for line in text.splitlines():
+        if line.startswith("|"):
+            assert line.count("|") in (8, 9)
+    assert all(claim.rule in text for claim in CLAIMS)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ({("raw", "tail"): HOLDS, ("raw", "last"): HOLDS}, HOLDS),
+        ({("raw", "tail"): FAILS, ("raw", "last"): FAILS}, FAILS),
+        ({("raw", "tail"): FAILS, ("raw", "last"): HOLDS}, f"{ONLY_IF} raw scale, last epoch"),
+        (
+            {
+                ("raw", "tail"): FAILS,
+                ("raw", "last"): FAILS,
+                ("unit", "tail"): HOLDS,
+                ("unit", "last"): HOLDS,
+            },
+            f"{ONLY_IF} unit scale",
+        ),
+        (
+            {("raw", "tail"): f"{ONLY_IF} k=1", ("raw", "last"): f"{ONLY_IF} k=1", ("unit", "tail"): UNKNOWN},
+            f"{ONLY_IF} raw scale (k=1) (unit not measured)",
+        ),
+    ],
+)
+def test_one_verdict_over_scales_and_statistics(found: dict[tuple[str, str], str], verdict: str) -> None:
+    rows = [{"scale": scale, "statistic": s, "verdict": v} for (scale, s), v in found.items()]
+    assert verdicts.overall(pd.DataFrame(rows)) == verdict
