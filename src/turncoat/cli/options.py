@@ -69,7 +69,8 @@ store = click.option(
 
 def _option(name: str, field: dataclasses.Field[Any], description: Description) -> Command:
     flags = dict.fromkeys((description.flag or _plain_flag(name), _plain_flag(name)))
-    about = description.help[0].upper() + description.help[1:]
+    symbol = description.help[1] == ":"  # k and b are symbols of their own beside K and B
+    about = description.help if symbol else description.help[0].upper() + description.help[1:]
     shown = "" if field.default is None else f"  [default: {field.default}]"
     choices = f" ({', '.join(description.choices)})" if description.choices else ""
     if field.type is bool:

@@ -9,7 +9,7 @@ EXAMPLES = """
 \b
 Examples:
   turncoat sweep
-  turncoat sweep examples/budget.toml --store results.db
+  turncoat sweep examples/mnist.toml --store results.db
   turncoat figure heatmap --store results.db -o heatmap.png
 
 \b
