@@ -88,6 +88,15 @@ def test_a_sweep_says_what_it_trained(turncoat: Turncoat) -> None:
     assert turncoat("sweep", "grid.toml").out.endswith("all 3 cells are there already; nothing to train\n")
 
 
+def test_attacks_of_one_budget_are_a_list(turncoat: Turncoat) -> None:
+    Path("grid.toml").write_text(
+        'epochs = 1\nseeds = 1\nwrite_access = 0.5\ngoal = ["untargeted", "targeted"]\n'
+    )
+    out = turncoat("sweep", "grid.toml").out
+    assert len([line for line in out.splitlines() if "digits (unit), logistic" in line]) == 2
+    assert "untargeted" in out and "attacked | random" in out
+
+
 def test_results_as_table_and_files(turncoat: Turncoat, store: str) -> None:
     table = turncoat("results", "--store", store)
     assert table.status == 0 and "0 flips" in table.out and "clean" in table.out

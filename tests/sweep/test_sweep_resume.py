@@ -121,6 +121,8 @@ class Cut(Exception):
         {"placement": "fixed", "momentum": 0.9, "weight_decay": 0.001},
         {"optimizer": "adam", "learning_rate": 0.01, "aware": [False, True]},
         {"patience": 1, "epochs": 6, "learning_rate": 2.0, "goal": "targeted"},
+        {"model": "mlp", "optimizer": "adam", "learning_rate": 0.01},
+        {"workers": 5, "hostile": 1, "aggregator": "trimmed_mean", "worker_momentum": 0.5},
     ],
     ids=lambda more: "-".join(map(str, more)) or "plain",
 )
@@ -129,6 +131,8 @@ def test_cut_at_every_kind_of_moment(
 ) -> None:
     keys = {"epochs": 3, "batch_size": 256, "learning_rate": 0.5, "seeds": 1, "write_access": [0.3, 1.0]}
     keys["local_budget"] = 0.5
+    if "workers" in more:
+        del keys["write_access"]  # it is the hostile workers' share
     asked = experiment.experiment(keys | more)
     sweep(asked, tmp_path / "whole.db")
     monkeypatch.setenv(INTERVAL, "0")  # a checkpoint after every step

@@ -10,16 +10,20 @@ from turncoat.cli.show import console, note, records, warning_lines
 from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, random_twin
 
 MOST = 10  # values per axis, and tables, that are printed
+LONGEST = 60  # lines of a list
 AXES = ("write_access", "local_budget")
 Key = tuple[object, ...]
 
 
 def show(cells: Iterable[Cell], summary: pd.DataFrame) -> None:
-    """Print one table per setting and kind of attack."""
+    """Print one table per setting and kind of attack, or a line for each where they have one budget each."""
     first = _first_seeds(cells)
     rows = {_key(row): row for row in _records(summary)}
     blocks = _blocks(first)
     varied = _varied([config(block[0]) for block in blocks.values()])
+    if len(blocks) > 1 and all(len(block) == 1 for block in blocks.values()):
+        _show_list([block[0] for block in blocks.values()], rows, varied)
+        return
     for block in list(blocks.values())[:MOST]:
         _show_block(block, rows, varied)
     if len(blocks) > MOST:
@@ -30,10 +34,7 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
     flat = config(block[0])
     clean = rows[_key(config(clean_twin(block[0])))]
     settings = ", ".join(f"{name} {flat[name]}" for name in varied) or f"{flat['selection']} flips"
-    table = Table(
-        title=f"{flat['dataset']} ({flat['scale']}), {flat['model']}: {settings} | random",
-        title_justify="left",
-    )
+    table = Table()
     table.add_column("k \\ b", justify="right")
     ks, bs = (sorted({getattr(cell.threat, axis) for cell in block}) for axis in AXES)
     cells = {(cell.threat.write_access, cell.threat.local_budget): cell for cell in block}
@@ -43,6 +44,7 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
         shown = [_pair(cells[k, b], rows) if (k, b) in cells else "" for b in _thinned(bs)]
         table.add_row(f"{k:g}", *shown)
     out = console()
+    out.print(f"{_data(flat)}: {settings} | random")
     out.print(table)
     out.print(
         f"accuracy over {clean['seeds']} seeds, last 10 % of the epochs; clean {clean['accuracy.mean']:.3f}, "
@@ -52,6 +54,32 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
         out.print(f"{len(ks)} × {len(bs)} cells, of which not all are shown; turncoat results shows them")
     for line in warning_lines(str(clean["warnings"]).split(), clean["step_stability"]):
         out.print(line)
+
+
+def _show_list(cells: list[Cell], rows: dict[Key, Any], varied: list[str]) -> None:
+    table = Table()
+    for name in ("data and model", *varied):
+        table.add_column(name.replace("_", " "))
+    for name in ("k", "b", "clean", "attacked | random"):
+        table.add_column(name, justify="right")
+    warnings: dict[str, None] = {}
+    for cell in cells[:LONGEST]:
+        flat, clean = config(cell), rows[_key(config(clean_twin(cell)))]
+        budget = (f"{flat[axis]:g}" for axis in AXES)
+        settings = (str(flat[name]) for name in varied)
+        table.add_row(_data(flat), *settings, *budget, f"{clean['accuracy.mean']:.3f}", _pair(cell, rows))
+        warnings |= dict.fromkeys(warning_lines(str(clean["warnings"]).split(), clean["step_stability"]))
+    out = console()
+    out.print(table)
+    out.print("accuracy over the seeds and the last 10 % of the epochs")
+    if len(cells) > LONGEST:
+        out.print(f"{LONGEST} of {len(cells)} attacks shown; turncoat results shows all cells")
+    for line in warnings:
+        out.print(line)
+
+
+def _data(flat: Config) -> str:
+    return f"{flat['dataset']} ({flat['scale']}), {flat['model']}"
 
 
 def _pair(cell: Cell, rows: dict[Key, Any]) -> str:
