@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import click
+import federated_step
 import torch
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from turncoat.federation.aggregators import AGGREGATORS, PREAGGREGATORS, centere
 WORKERS = (20, 50, 100)
 PARAMETERS = (7_850, 100_000)
 SECONDS = 0.2
+STEP_SECONDS = 5.0
 WANTED = {"nnm": 5.0, "median": 1.5, "trimmed_mean": 1.5}
 NOISE = 0.9
 """No slower means at least this ratio: two runs of one and the same kernel differ by as much."""
@@ -229,13 +231,16 @@ def main(as_json: bool, threads: int | None, only: str | None) -> None:
     byzfl = load_byzfl()
     start = time.perf_counter()
     table = rows(byzfl, [only] if only else [*RULES, AS_BYZFL])
+    step = federated_step.summary(race(federated_step.calls(), STEP_SECONDS))
     result = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "byzfl": bool(byzfl),
         "seconds": round(time.perf_counter() - start, 1),
         "rows": table,
-        "missed": verdicts(table),
+        "step": step,
+        "missed": verdicts(table)
+        + ([] if step["met"] else [f"federated step: {step['ratio']:.1f}, wanted 10"]),
         "left_out": f"r = 20 where r * w * p > {MANY_REPLICAS_VALUES}",
     }
     if as_json:
@@ -249,6 +254,11 @@ def main(as_json: bool, threads: int | None, only: str | None) -> None:
             f"{row[k]:9.2f}" if k in row else f"{'-':>9}" for k in ("plain_ratio", "byzfl_ratio")
         )
         click.echo(f"{row['rule']:20}{row['r']:4}{row['w']:5}{row['p']:8}{row['ours_ms']:10.3f}{ratios}")
+    click.echo(
+        f"a step of {step['workers']} workers with batches of {step['batch']}, trimmed mean: "
+        f"{step['ours_replica_steps_per_second']:.0f} replica-steps/s for {step['replicas']} replicas at once, a loop "
+        f"over workers {step['plain_steps_per_second']:.0f}: {step['ratio']:.1f} times as many"
+    )
     click.echo(
         f"{result['seconds']} s; byzfl {'found' if byzfl else 'not installed'}; left out: {result['left_out']}"
     )

@@ -7,7 +7,7 @@ import torch
 
 from turncoat import Recipe, Threat, from_arrays
 from turncoat.federation import Federation
-from turncoat.federation.messages import differences, gradients, pack, unpack
+from turncoat.federation.messages import differences, example_norms, gradients, pack, unpack
 from turncoat.federation.step import federated_step
 from turncoat.federation.threats import placed_in
 from turncoat.models import build
@@ -167,3 +167,14 @@ def test_worker_momentum_is_an_average_over_rounds_before_the_server_sees_it():
 def test_binary_logistic_regression_sends_one_row():
     stack = logistic(6, 2)
     assert pack(stack, stack.init(draw(), 4)).shape == (4, 7)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_norms_of_single_examples_are_those_of_their_gradients(model, classes):
+    stack = build(model, images(classes))
+    params = {k: v + torch.randn(v.shape, generator=draw(2)) / 8 for k, v in stack.init(draw(), 2).items()}
+    x = stack.prepare(torch.rand(6, 64, generator=draw(3)))
+    labels = torch.randint(classes, (6, 2), generator=draw(4))
+    wanted = by_autograd(stack, params, x.unsqueeze(1), labels.unsqueeze(1)).norm(dim=2)
+    torch.testing.assert_close(example_norms(stack, params, x, labels), wanted, rtol=1e-4, atol=1e-6)

@@ -43,6 +43,15 @@ def gradients(
     return vmap(lambda one: pack(model, one))(stacked)
 
 
+def example_norms(
+    model: Model, params: Params, x: Tensor, labels: Integer[Tensor, "n r"]
+) -> Float[Tensor, "n r"]:
+    """Norm of every single example's gradient, per replica."""
+    if model.example_norms is not None:
+        return model.example_norms(params, x, labels)
+    return gradients(model, params, x.unsqueeze(1), labels.unsqueeze(1)).norm(dim=2)
+
+
 def differences(
     model: Model, params: Params, x: Tensor, labels: Integer[Tensor, "w b r"], steps: int, rate: float
 ) -> Float[Tensor, "w r p"]:

@@ -8,7 +8,7 @@ from turncoat.attack.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.aware import seen, sent
 from turncoat.federation.members import Members
-from turncoat.federation.messages import gradients, unpack
+from turncoat.federation.messages import example_norms, unpack
 from turncoat.federation.visibility import label_shift, signs
 from turncoat.randomness import generator
 from turncoat.training.rounds import Rows, decide, groups
@@ -89,10 +89,10 @@ def _watch(
     sent: Float[Tensor, "r w p"],
 ) -> None:
     few = slice(0, EXAMPLES)
-    norms = []
-    for xs, ys in zip(x[:, few], labels[:, few], strict=True):  # one worker at a time keeps memory small
-        each = gradients(task.model, state.params, xs.unsqueeze(1), ys.unsqueeze(1))
-        norms.append(each.norm(dim=2).mean(0))
+    norms = [  # one worker at a time keeps memory small
+        example_norms(task.model, state.params, xs, ys).mean(0)
+        for xs, ys in zip(x[:, few], labels[:, few], strict=True)
+    ]
     classes = task.model.classes
     shifts = [label_shift(new, task.y[own], classes) for new, own in zip(labels, rows, strict=True)]
     found = signs(sent, members.setting.hostile, torch.stack(norms), torch.stack(shifts))

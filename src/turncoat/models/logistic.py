@@ -62,6 +62,13 @@ def logistic(features: int, classes: int) -> Model:
         left = rest.view(w, b, rows, -1).permute(0, 3, 2, 1).reshape(w, -1, b)
         return torch.bmm(left, x).view(w, -1, rows * x.shape[2])
 
+    def example_norms(
+        params: Params, x: Float[Tensor, "n d"], labels: Integer[Tensor, "n r"]
+    ) -> Float[Tensor, "n r"]:
+        rest = residual(project(params, x), labels)
+        # an example's gradient is an outer product, whose norm is the product of the norms
+        return x.norm(dim=1, keepdim=True) * (rest if rows > 1 else rest[:, 1:]).norm(dim=1)
+
     return Model(
         name="logistic",
         classes=classes,
@@ -79,4 +86,5 @@ def logistic(features: int, classes: int) -> Model:
         pack=pack,
         unpack=unpack,
         worker_gradients=worker_gradients,
+        example_norms=example_norms,
     )

@@ -47,6 +47,7 @@ class Model:
     worker_gradients: Callable[[Params, Tensor, Tensor], Tensor] | None = (
         None  # (w, b, …), (w, b, r) → (w, r, p)
     )
+    example_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None  # (n, …), (n, r) → (n, r)
 
 
 def copies(params: Params) -> Params:
