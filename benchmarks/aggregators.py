@@ -16,10 +16,10 @@ from collections.abc import Callable
 from functools import partial
 
 import click
-import federated_step
 import torch
 from torch import Tensor
 
+import federated_step
 from turncoat.federation.aggregators import AGGREGATORS, PREAGGREGATORS, centered_clipping
 
 WORKERS = (20, 50, 100)

@@ -49,7 +49,8 @@ def example_norms(
     """Norm of every single example's gradient, per replica."""
     if model.example_norms is not None:
         return model.example_norms(params, x, labels)
-    return gradients(model, params, x.unsqueeze(1), labels.unsqueeze(1)).norm(dim=2)
+    each = gradients(model, params, x.unsqueeze(1), labels.unsqueeze(1))
+    return torch.linalg.vector_norm(each, dim=2)
 
 
 def differences(
