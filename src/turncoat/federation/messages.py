@@ -50,7 +50,7 @@ def example_norms(
     if model.example_norms is not None:
         return model.example_norms(params, x, labels)
     each = gradients(model, params, x.unsqueeze(1), labels.unsqueeze(1))
-    return torch.linalg.vector_norm(each, dim=2)
+    return each.square().sum(2).sqrt()
 
 
 def differences(
