@@ -67,7 +67,8 @@ def logistic(features: int, classes: int) -> Model:
     ) -> Float[Tensor, "n r"]:
         rest = residual(project(params, x), labels)
         # an example's gradient is an outer product, whose norm is the product of the norms
-        return x.norm(dim=1, keepdim=True) * (rest if rows > 1 else rest[:, 1:]).norm(dim=1)
+        squares = x.square().sum(1, keepdim=True) * (rest if rows > 1 else rest[:, 1:]).square().sum(1)
+        return squares.sqrt()
 
     return Model(
         name="logistic",
