@@ -1,5 +1,7 @@
 """Is the step stable on the clean problem? Harm beyond that point measures instability as much as the attack."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -71,4 +73,4 @@ def hessian_product(model: Model, params: Params, v: Params, x: Tensor, y: Tenso
 
 
 def _norm(v: Params) -> float:
-    return sum(float((part**2).sum()) for part in v.values()) ** 0.5
+    return math.sqrt(sum(float((part**2).sum()) for part in v.values()))
