@@ -85,9 +85,11 @@ def show(summary: "pd.DataFrame") -> None:
     from rich.table import Table
 
     from turncoat.cli.show import console, interval, note, records
-    from turncoat.sweep.cells import COLUMNS
+    from turncoat.sweep.cells import COLUMNS, HOW
 
-    names = [n for n in COLUMNS if n in summary and (n in ALWAYS or summary[n].nunique(dropna=False) > 1)]
+    attacked = summary[summary["write_access"] > 0]
+    differ = {n for n in COLUMNS if n in summary and (attacked if n in HOW else summary)[n].nunique(False) > 1}
+    names = [n for n in COLUMNS if n in differ or (n in ALWAYS and n in summary)]
     table = Table()
     for name in names:
         table.add_column(name.replace("_", " "))

@@ -36,6 +36,9 @@ PARTS: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Cell) if dat
 KEYS: dict[str, str] = {name: part for part, cls in PARTS.items() for name in descriptions(cls)}
 """Every key of an experiment that can be swept, and the part it belongs to."""
 
+HOW: tuple[str, ...] = tuple(descriptions(Threat))
+"""The keys that say nothing about a clean cell."""
+
 COLUMNS: tuple[str, ...] = (*KEYS, "fingerprint", "seed")
 """The columns of a cell's config, in the order in which tables are sorted."""
 
