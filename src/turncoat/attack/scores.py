@@ -87,7 +87,9 @@ def plain_kernels() -> Iterator[None]:
 def lacks_forward_mode(error: Exception) -> bool:
     """Whether this is how PyTorch says that it cannot push a tangent through an operation."""
     text = str(error)
-    return any(sign in text for sign in ("forward AD", "forward mode AD", "implement the jvp", "setup_context"))
+    return any(
+        sign in text for sign in ("forward AD", "forward mode AD", "implement the jvp", "setup_context")
+    )
 
 
 def check_logits(logits: Tensor, n: int) -> None:
