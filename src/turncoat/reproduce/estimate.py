@@ -13,6 +13,10 @@ EXAMPLES = {"mnist-01": 12_665, "mnist": 60_000, "cifar10": 50_000, "cifar100": 
 RATES = {
     ("mnist-01", "logistic", False): 79000.0,
     ("mnist", "logistic", False): 9800.0,
+    ("mnist", "mlp", False): 2500.0,
+    ("cifar10", "logistic", False): 3200.0,
+    ("cifar10", "mlp", False): 670.0,
+    ("cifar100", "logistic", False): 980.0,
     ("cifar100", "mlp", False): 690.0,
     ("mnist", "logistic", True): 470.0,
     ("mnist", "mlp", True): 120.0,

@@ -100,8 +100,7 @@ def variants(artefact: Artefact, own: Evidence) -> list[Variant]:
     rows = own.curves if artefact.figure == "epochs" else own.points
     rules = set(rows[rows["write_access"] > 0]["selection"])
     statistics = ("tail",) if artefact.figure == "epochs" else STATISTICS
-    found = [v for v in VARIANTS if v.rule in rules and v.statistic in statistics]
-    return found
+    return [v for v in VARIANTS if v.rule in rules and v.statistic in statistics]
 
 
 def drawn(artefact: Artefact, own: Evidence, variant: Variant) -> Figure:

@@ -14,6 +14,8 @@ READINGS = {
     "example_norm_ratio": "mean norm per example",
 }
 MARKERS = {"norm_ratio": "o", "example_norm_ratio": "s"}
+WIDE = 3.0  # ratios beyond which the axis is logarithmic
+BELOW = 0.3  # of a line, at which random flips stand
 CELL = ["dataset", "model", "scale", "hostile", "selection"]
 # paper B, Tables 3 (normalised) and 4 (raw): (data set, model) to the ratio
 NORMALISED = {
@@ -59,6 +61,13 @@ def ratios(points: pd.DataFrame) -> pd.DataFrame:
 
 def ratio_figure(points: pd.DataFrame, captioned: bool = True) -> Figure:
     """One line per data set, model and number of hostile workers; a cross marks the paper's figure."""
+    with style.applied():
+        figure = _drawn(points, captioned)
+        figure.draw_without_rendering()
+    return figure
+
+
+def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
     table = ratios(points)
     settings = table[["dataset", "model", "hostile"]].drop_duplicates().to_numpy().tolist()[::-1]
     figure, top = style.canvas(style.ONE_COLUMN, 0.24 * len(settings) + 1.6, _caption(points), captioned)
@@ -68,15 +77,17 @@ def ratio_figure(points: pd.DataFrame, captioned: bool = True) -> Figure:
         for row in rows.to_dict("records"):
             face = style.ORANGE if row["selection"] != "random" else "white"
             colour = style.ORANGE if row["selection"] != "random" else style.GREY
-            ax.plot([row["low"], row["high"]], [height, height], color=colour, linewidth=0.8)
-            ax.plot(row["mean"], height, MARKERS[row["reading"]], color=colour, markerfacecolor=face)
+            y = height if row["selection"] != "random" else height - BELOW
+            ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=0.8)
+            ax.plot(row["mean"], y, MARKERS[row["reading"]], color=colour, markerfacecolor=face)
         paper = rows["paper"].iloc[0]
         if paper is not None:
             ax.plot(paper, height, "x", color="black", markersize=5)
-    ax.set_xscale("log")
+    if table["high"].max() > WIDE:
+        ax.set_xscale("log")
     ax.axvline(1, color=style.GREY, linewidth=0.8)
     ax.set_yticks(range(len(settings)), [f"{d}, {m}, {h} hostile" for d, m, h in settings])
-    ax.set_xlabel("norm of hostile / norm of honest gradients")
+    ax.set_xlabel("norm, hostile / honest")
     handles = [
         Line2D([], [], linestyle="", marker=m, color=style.ORANGE, label=READINGS[r])
         for r, m in MARKERS.items()
