@@ -11,6 +11,7 @@ of them alike. A replica-step is one mini-batch step of one cell.
 """
 
 import argparse
+import dataclasses
 import json
 import resource
 import statistics
@@ -59,11 +60,12 @@ def plain_loop(data: Dataset) -> Callable[[], int]:
     return steps
 
 
-def stacks(data: Dataset, threats: tuple[Threat, ...]) -> list[tuple[Task, RunState]]:
-    """The stacks that the engine trains, at the start of their first epoch."""
+def stacks(data: Dataset) -> list[tuple[Task, Task]]:
+    """The stacks that the engine makes of 100 attacked cells, and the same without an attacker."""
     made = material(build("logistic", data), data, "cpu")
-    runs = [stack_run(made, Recipe(epochs=1), 0, tile) for tile in tiles(threats, made.model.tile)]
-    return [(run.task, start(run.task)) for run in runs]
+    cells = (Threat(write_access=0.25),) * CELLS
+    attacked = [stack_run(made, Recipe(epochs=1), 0, tile).task for tile in tiles(cells, made.model.tile)]
+    return [(task, dataclasses.replace(task, threats=(CLEAN,) * len(task.threats))) for task in attacked]
 
 
 def engine(parts: list[tuple[Task, RunState]]) -> Callable[[], int]:
@@ -113,15 +115,15 @@ def attack_over_epoch(data: Dataset) -> float:
     """
     shares = []
     for turn in range(3):
-        honest, attacked = stacks(data, (CLEAN,) * CELLS), stacks(data, (Threat(write_access=0.25),) * CELLS)
+        pairs = [(attacked, honest, start(honest)) for attacked, honest in stacks(data)]
         begin = time.perf_counter()
-        for task, state in honest:
-            for _ in advance(task, state):
+        for _, honest, state in pairs:
+            for _ in advance(honest, state):
                 pass
         middle = time.perf_counter()
-        for (task, _), (_, trained) in zip(attacked, honest, strict=True):
-            trained.epoch = 0  # a round at trained parameters: the attacker's usual view
-            begin_epoch(task, trained, by_step=False)
+        for attacked, _, state in pairs:
+            state.epoch = 0  # a round at trained parameters: the attacker's usual view
+            begin_epoch(attacked, state, by_step=False)
         if turn:
             shares.append((time.perf_counter() - middle) / (middle - begin))
     return statistics.median(shares)
@@ -148,7 +150,7 @@ def train_for_peak() -> None:
 def measure() -> dict[str, float]:
     """All figures of this benchmark."""
     data = mnist_shaped()
-    parts = stacks(data, (CLEAN,) * CELLS)
+    parts = [(honest, start(honest)) for _, honest in stacks(data)]
     for task, state in parts:
         begin_epoch(task, state, by_step=False)
     contestants = {
