@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turncoat.federation.aggregators import order
-from turncoat.federation.aggregators.network import select, selection_network, sorting_network
+from turncoat.federation.aggregators.network import (
+    select,
+    selection_network,
+    sorting_network,
+    trim,
+    trim_comparators,
+)
 
 
 @pytest.mark.parametrize("size", range(1, 11))
@@ -67,3 +73,16 @@ def test_strided_messages_are_read_as_they_are():
     torch.testing.assert_close(
         order.mean_of_ranks(messages, ranks), order.mean_of_ranks(messages.contiguous(), ranks)
     )
+
+
+@pytest.mark.parametrize("w", range(3, 25))
+def test_trimming_leaves_what_sorting_leaves(w):
+    values = torch.randn(2, w, 40, generator=torch.Generator().manual_seed(w))
+    values[:, : w // 2, ::3] = 1.0  # ties
+    for cut in range(1, (w + 1) // 2):
+        left = torch.stack(trim(values, cut), 1).sort(1).values
+        assert torch.equal(left, values.sort(1).values[:, cut : w - cut])
+        broken = values.clone()
+        broken[1, w - 1, 7] = torch.nan
+        assert torch.stack(trim(broken, cut), 1).isnan().any(1).nonzero().tolist() == [[1, 7]]
+    assert trim_comparators(10, 2) == 13 + 10 and trim_comparators(7, 1) == 3 + 2 * 3

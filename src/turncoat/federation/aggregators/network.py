@@ -44,3 +44,33 @@ def select(messages: Float[Tensor, "r w p"], ranks: range) -> Float[Tensor, "r p
         a, b = rows[low], rows[high]
         rows[low], rows[high] = torch.minimum(a, b), torch.maximum(a, b)
     return torch.stack([rows[rank] for rank in ranks]).movedim(0, -1)
+
+
+def trim(messages: Float[Tensor, "r w p"], cut: int) -> list[Float[Tensor, "r p"]]:
+    """The values but the ``cut`` smallest and largest per coordinate, in no order.
+
+    Each round pairs the rows, carries the smallest along the smaller ones and the largest along the larger ones,
+    and drops both. A NaN anywhere leaves at least one NaN among the rest.
+    """
+    rows = list(messages.unbind(1))
+    for _ in range(cut):
+        half = len(rows) // 2
+        pairs = list(zip(rows[:half], rows[half : 2 * half], strict=True))
+        low = [torch.minimum(a, b) for a, b in pairs] + rows[2 * half :]  # with the odd one out
+        high = [torch.maximum(a, b) for a, b in pairs]
+        rows, last = [], low[0]
+        for value in low[1:]:
+            rows.append(torch.maximum(last, value))
+            last = torch.minimum(last, value)
+        if len(low) > half:  # what the odd one left behind may be the largest of all
+            high.append(rows.pop())
+        last = high[0]
+        for value in high[1:]:
+            rows.append(torch.minimum(last, value))
+            last = torch.maximum(last, value)
+    return rows
+
+
+def trim_comparators(size: int, cut: int) -> int:
+    """How many comparators ``trim`` takes."""
+    return sum(left // 2 + 2 * ((left + 1) // 2 - 1) for left in range(size, size - 2 * cut, -2))
