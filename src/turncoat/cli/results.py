@@ -88,7 +88,9 @@ def show(summary: "pd.DataFrame") -> None:
     from turncoat.sweep.cells import COLUMNS, HOW
 
     attacked = summary[summary["write_access"] > 0]
-    differ = {n for n in COLUMNS if n in summary and (attacked if n in HOW else summary)[n].nunique(False) > 1}
+    differ = {
+        n for n in COLUMNS if n in summary and (attacked if n in HOW else summary)[n].nunique(False) > 1
+    }
     names = [n for n in COLUMNS if n in differ or (n in ALWAYS and n in summary)]
     table = Table()
     for name in names:
