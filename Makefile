@@ -23,7 +23,6 @@ check: $(READY)         ## format, lint, types, tests with shape checks
 bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/networks.py
-	$(BIN)/python benchmarks/federated_step.py
 	$(BIN)/python benchmarks/aggregators.py
 
 docs: $(VENV)/.docs     ## build the documentation into site/
