@@ -42,13 +42,11 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a group of replicas did: their flips on the first rows of the order, and the gradients around it."""
+    """What a group of replicas did: their flips on the first rows of the order, and what came of it."""
 
     columns: Int[Tensor, " g"]
     members: Int[Tensor, " m"]
     labels: Int[Tensor, "m g"]
-    honest: Params
-    change: Params
     report: Report
 
 
@@ -97,7 +95,7 @@ def decide(
     old = honest_labels[members]
     change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
     spent = (new != old).sum(0)
-    return Outcome(columns, members, new, honest, change, report(honest, change, toward, spent, axis))
+    return Outcome(columns, members, new, report(honest, change, toward, spent, axis))
 
 
 def _choose(
