@@ -21,7 +21,7 @@ def mean(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r p"]:
     Source: McMahan et al. 2017, "Communication-efficient learning of deep networks from decentralized data".
     """
     average = messages.mean(1)
-    if f == 0 or math.isfinite(float(average.detach().sum())):  # one pass over p, not over w * p
+    if f == 0 or math.isfinite(average.sum().item()):  # one pass over p, not over w * p
         return average
     sound = messages.isfinite().all(-1, keepdim=True)
     return torch.where(sound, messages, 0).sum(1) / sound.sum(1)

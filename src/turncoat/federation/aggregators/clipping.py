@@ -6,7 +6,7 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError
 from turncoat.federation.aggregators.contract import Limit, batched
-from turncoat.federation.aggregators.gram import combine, norms
+from turncoat.federation.aggregators.gram import broken_of, combine, norms
 from turncoat.federation.aggregators.order import mean_of_ranks, middle
 
 
@@ -41,8 +41,9 @@ def centered_clipping(
         away = messages - point[:, None]
         far = norms(away)
         reach = median_of(far) if reach is None else reach
-        broken = far.isinf()
-        factors = shortening(far, reach).masked_fill(broken, 0)
+        factors, broken = shortening(far, reach), broken_of(far)
+        if broken is not None:
+            factors = factors.masked_fill(broken, 0)
         point = point + combine(factors[:, None] / w, away, broken)[:, 0]
     return point
 
@@ -61,9 +62,11 @@ def norm_clipping(
     Source: Sun et al. 2019, "Can you really backdoor federated learning?", section 4 (norm thresholding).
     """
     lengths = norms(messages)
-    broken = lengths.isinf()
+    broken = broken_of(lengths)
     most = median_of(lengths) if threshold is None else lengths.new_full((len(lengths), 1), threshold)
-    weights = shortening(lengths, most).masked_fill(broken, 0) / messages.shape[1]
+    weights = shortening(lengths, most) / messages.shape[1]
+    if broken is not None:
+        weights = weights.masked_fill(broken, 0)
     return combine(weights[:, None], messages, broken)[:, 0]
 
 
@@ -81,13 +84,13 @@ def arc(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r w p"]:
     clipped = 2 * f * (w - f) // w
     most = lengths.kthvalue(w - clipped, -1, keepdim=True).values
     shorter = messages * shortening(lengths, most)[..., None]
-    broken = lengths.isinf()
-    return shorter.masked_fill(broken[..., None], torch.nan) if bool(broken.any()) else shorter
+    broken = broken_of(lengths)
+    return shorter if broken is None else shorter.masked_fill(broken[..., None], torch.nan)
 
 
 def shortening(lengths: Float[Tensor, "r w"], most: Float[Tensor, "r 1"]) -> Float[Tensor, "r w"]:
     """Factors that bring lengths down to ``most`` and leave shorter ones as they are."""
-    return torch.where(lengths > most, most / lengths, 1)
+    return (most / lengths).nan_to_num(1.0).clamp_max(1)  # 0 / 0 is a message that is short enough
 
 
 def median_of(lengths: Float[Tensor, "r w"]) -> Float[Tensor, "r 1"]:

@@ -54,9 +54,11 @@ def batched(limit: Limit) -> Callable[[Rule[P]], Rule[P]]:
         @functools.wraps(rule)
         def checked(messages: Tensor, f: int, *args: P.args, **kwargs: P.kwargs) -> Tensor:
             stack = check_messages(messages, limit.rule)
-            limit.check(stack.shape[1], whole(f, f"{limit.rule}: f"))
-            half = messages.dtype in (torch.float16, torch.bfloat16)
-            result = rule(stack.float() if half else stack, f, *args, **kwargs).to(messages.dtype)
+            limit.check(stack.shape[1], f if type(f) is int and f >= 0 else whole(f, f"{limit.rule}: f"))
+            if messages.dtype in (torch.float16, torch.bfloat16):
+                result = rule(stack.float(), f, *args, **kwargs).to(messages.dtype)
+            else:
+                result = rule(stack, f, *args, **kwargs)
             return result if messages.ndim == 3 else result[0]
 
         return cast(Rule[P], checked)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.federation.aggregators.contract import Limit, batched
-from turncoat.federation.aggregators.gram import combine, geometry
+from turncoat.federation.aggregators.gram import combine, geometry, in_numpy
 
 TOLERANCE = 1e-7
 """Largest relative change of a worker's weight at which the iteration rests."""
@@ -29,13 +29,12 @@ def geometric_median(
     Source: Pillutla, Kakade and Harchaoui 2022, "Robust aggregation for federated learning", Algorithm 2.
     """
     space = geometry(messages)
-    gram, sound = space.gram.detach().double().cpu().numpy(), (~space.broken).cpu().numpy()
+    gram, sound = in_numpy(space)
     weights = torch.from_numpy(_weiszfeld(gram, sound, smoothing, iterations)).to(messages.device)
     return combine(weights[:, None], messages, space.broken)[:, 0]
 
 
 def _weiszfeld(gram: np.ndarray, sound: np.ndarray, smoothing: float, iterations: int) -> np.ndarray:
-    # In NumPy: on (w, w) matrices a step is a few microseconds, less than PyTorch's calls would cost.
     # By einsum, not @: threads of a second BLAS and PyTorch's hold each other up on a busy machine.
     squares = np.diagonal(gram, axis1=1, axis2=2)
     weights: np.ndarray = sound / np.maximum(sound.sum(-1, keepdims=True), 1)

@@ -5,10 +5,12 @@ Weiszfeld steps, clipping steps, the spectrum of a covariance) works on the (w, 
 the p parameters twice: once for the product, once for the weighted sum at the end.
 """
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -21,16 +23,24 @@ BLOCK_ROWS = 32
 
 @dataclass(frozen=True)
 class Geometry:
-    """Inner products of messages seen from a centre, and which messages are broken (their entries are 0)."""
+    """Inner products of messages seen from a centre, and which messages are broken (their entries are 0).
+
+    ``broken`` is None where none is, as it nearly always is: what follows can then leave the masks out.
+    """
 
     gram: Float[Tensor, "r w w"]
-    broken: Bool[Tensor, "r w"]
+    broken: Bool[Tensor, "r w"] | None
 
 
 def norms(messages: Float[Tensor, "r w p"]) -> Float[Tensor, "r w"]:
     """Euclidean norms; infinite for a message with a NaN, an infinity or a square beyond its dtype."""
     lengths: Tensor = torch.linalg.vector_norm(messages, dim=-1)
     return lengths.nan_to_num(torch.inf, torch.inf)
+
+
+def broken_of(lengths: Float[Tensor, "r w"]) -> Bool[Tensor, "r w"] | None:
+    """Which messages of these ``norms`` are broken; None if none is."""
+    return None if math.isfinite(lengths.sum().item()) else lengths.isinf()
 
 
 def geometry(messages: Float[Tensor, "r w p"], centre: Float[Tensor, "r p"] | None = None) -> Geometry:
@@ -40,16 +50,25 @@ def geometry(messages: Float[Tensor, "r w p"], centre: Float[Tensor, "r p"] | No
     most a median norm does it, and hostile workers cannot blow it up as they could the mean.
     """
     if centre is None:
-        median = norms(messages).median(-1).indices
-        centre = messages[torch.arange(len(messages), device=messages.device), median]
-    r, w, p = messages.shape
+        centre = of_each(messages, norms(messages).median(-1).indices)
+    p = messages.shape[-1]
     step = CHUNK if messages.device.type == "cpu" else p
-    gram = messages.new_zeros(r, w, w)
-    for start in range(0, p, step):
+    gram = _times_itself(messages[..., :step] - centre[:, None, :step])
+    for start in range(step, p, step):
         part = messages[..., start : start + step] - centre[:, None, start : start + step]
         gram = gram + _times_itself(part)
-    broken = ~gram.diagonal(dim1=1, dim2=2).isfinite()
-    return Geometry(gram.masked_fill(broken[:, None] | broken[..., None], 0), broken)
+    broken = broken_of(gram.diagonal(dim1=1, dim2=2).nan_to_num(torch.inf, torch.inf))
+    if broken is not None:
+        gram = gram.masked_fill(broken[:, None] | broken[..., None], 0)
+    return Geometry(gram, broken)
+
+
+def of_each(messages: Float[Tensor, "r w p"], chosen: Int[Tensor, " r"]) -> Float[Tensor, "r p"]:
+    """One message of each replica."""
+    r, w, _ = messages.shape
+    if r == 1:
+        return messages[:, int(chosen)]  # a view: the lone replica of most callers is not copied
+    return messages.flatten(0, 1).index_select(0, chosen + w * torch.arange(r, device=chosen.device))
 
 
 def _times_itself(part: Float[Tensor, "r w p"]) -> Float[Tensor, "r w w"]:
@@ -63,12 +82,24 @@ def _times_itself(part: Float[Tensor, "r w p"]) -> Float[Tensor, "r w w"]:
     return full + full.triu(1).mT
 
 
+def in_numpy(space: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """The Gram matrices in float64, (r, w, w), and which messages are sound, (r, w).
+
+    For steps on (w, w) matrices: a few microseconds each in NumPy, less than PyTorch's calls would cost.
+    """
+    gram: np.ndarray = space.gram.detach().double().cpu().numpy()
+    if space.broken is None:
+        return gram, np.ones(gram.shape[:2], dtype=bool)
+    return gram, (~space.broken).cpu().numpy()
+
+
 def squared_distances(space: Geometry) -> Float[Tensor, "r w w"]:
     """Squared distance between each two messages: 0 to itself, infinite to and from a broken one."""
     squares = space.gram.diagonal(dim1=1, dim2=2)
     products = space.gram + space.gram.mT  # the same both ways to the last bit, so that ties are ties
     distances = (squares[:, None] + squares[..., None] - products).clamp_min(0)
-    distances = distances.masked_fill(space.broken[:, None] | space.broken[..., None], torch.inf)
+    if space.broken is not None:
+        distances = distances.masked_fill(space.broken[:, None] | space.broken[..., None], torch.inf)
     distances.diagonal(dim1=1, dim2=2).zero_()
     return distances
 
@@ -81,9 +112,9 @@ def distances_to(space: Geometry, weights: Float[Tensor, "r w"]) -> Float[Tensor
 
 
 def combine(
-    weights: Float[Tensor, "r m w"], messages: Float[Tensor, "r w p"], broken: Bool[Tensor, "r w"]
+    weights: Float[Tensor, "r m w"], messages: Float[Tensor, "r w p"], broken: Bool[Tensor, "r w"] | None
 ) -> Float[Tensor, "r m p"]:
     """Weighted sums of the messages; a broken one counts as zeros, so that its weight 0 leaves no NaN."""
-    if bool(broken.any()):
+    if broken is not None:
         messages = messages.masked_fill(broken[..., None], 0)
     return weights.to(messages.dtype) @ messages

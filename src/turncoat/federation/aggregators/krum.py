@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.federation.aggregators.contract import Limit, batched
-from turncoat.federation.aggregators.gram import combine, geometry, squared_distances
+from turncoat.federation.aggregators.gram import combine, geometry, of_each, squared_distances
 from turncoat.federation.aggregators.order import mean_of_nearest
 
 BLANCHARD = "Blanchard et al. 2017, Proposition 4.2"
@@ -31,7 +31,7 @@ def krum(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r p"]:
     Source: Blanchard et al. 2017, "Machine learning with adversaries", section 4.
     """
     best = scores(squared_distances(geometry(messages)), f).argmin(-1)
-    return messages[torch.arange(len(messages), device=messages.device), best]
+    return of_each(messages, best)
 
 
 @batched(Limit("multi_krum", 2, 2, BLANCHARD))
@@ -48,7 +48,7 @@ def multi_krum(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r p"]
     space = geometry(messages)
     keep = messages.shape[1] - f
     best = scores(squared_distances(space), f).topk(keep, largest=False).indices
-    weights = messages.new_zeros(space.broken.shape).scatter(-1, best, 1 / keep)
+    weights = messages.new_zeros(messages.shape[:2]).scatter(-1, best, 1 / keep)
     return combine(weights[:, None], messages, space.broken)[:, 0]
 
 

@@ -38,7 +38,7 @@ def lfighter(
     Algorithm 1.
     """
     rows = _rows(messages, head)
-    broken = norms(messages).isinf()
+    broken = norms(messages).isinf()  # a mask even if none is: clusters are counted by it
     moved = norms(rows.flatten(1, 2)).unflatten(1, rows.shape[1:3]).masked_fill(broken[..., None], 0).sum(1)
     top = moved.topk(2).indices[:, None, :, None].expand(-1, rows.shape[1], -1, rows.shape[-1])
     features = rows.gather(2, top).flatten(2).masked_fill(broken[..., None], 0)

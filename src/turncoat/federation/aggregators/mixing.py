@@ -26,7 +26,7 @@ def nnm(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r w p"]:
     keep = messages.shape[1] - f
     nearest = squared_distances(space).topk(keep, largest=False, sorted=False).indices
     mixed = combine(torch.zeros_like(space.gram).scatter(-1, nearest, 1 / keep), messages, space.broken)
-    return mixed.masked_fill(space.broken[..., None], torch.nan) if bool(space.broken.any()) else mixed
+    return mixed if space.broken is None else mixed.masked_fill(space.broken[..., None], torch.nan)
 
 
 @batched(Limit("bucketing", 2, 0, "Karimireddy et al. 2022"))

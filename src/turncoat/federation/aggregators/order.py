@@ -1,9 +1,11 @@
 """Order statistics along the worker axis, the hot part of every coordinate-wise rule.
 
-Three ways, all equal: a comparator network for few workers (any device, differentiable), NumPy's vectorised
-sort over cache-sized blocks for many workers on the CPU, and ``torch.sort`` for the rest. NaN ranks highest.
+Three ways, all equal: a comparator network for few workers (any device), NumPy's vectorised sort over cache-sized
+blocks for many workers on the CPU, and ``torch.sort`` for the rest and where a gradient is wanted. NaN ranks highest.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,14 +16,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.federation.aggregators.contract import plain_on_cpu
-from turncoat.federation.aggregators.network import select, selection_network, trim, trim_comparators
+from turncoat.federation.aggregators.network import Network, run, selection_network, trimming_network
 
 NETWORK_WORKERS = 24
 """Up to here the network's w·log²w passes beat a sort, measured on the CPU."""
 BLOCK = 2048
 """Coordinates sorted at a time: BLOCK × 100 workers of float32 stay in a core's cache."""
-ROW = 1 << 16
-"""Values per network row: long enough to hide a call's cost, short enough to bound the memory."""
+ROW = 1 << 18
+"""Values per network row on the CPU: long enough to hide a call's cost, short enough for a last-level cache."""
+STACKED_ROW = 5 << 14
+"""The same where rows are stacked into new memory, which must come from a core's own cache to be fast."""
 THREADED = 1 << 20
 """Values from which starting threads costs less than it saves."""
 
@@ -37,10 +41,12 @@ def middle(count: int) -> range:
 def mean_of_ranks(messages: Float[Tensor, "r w p"], ranks: range) -> Float[Tensor, "r p"]:
     """Average the values that have these ranks in their coordinate."""
     w, cut = messages.shape[1], ranks.start
-    few = 0 < cut == w - ranks.stop and w <= NETWORK_WORKERS
-    if few and 1.2 * trim_comparators(w, cut) < len(selection_network(w, ranks)):
-        return _by_network(messages, lambda block: _mean(trim(block, cut)))
-    return reduce_sorted(messages, ranks, lambda values: values.mean(-1))
+    if not _suits_network(messages):
+        return reduce_sorted(messages, ranks, lambda values: values.mean(-1))
+    network = selection_network(w, ranks)
+    if cut == w - ranks.stop:
+        network = min(network, trimming_network(w, cut), key=lambda found: found.cost)
+    return _by_network(messages, network, _mean, ROW)
 
 
 def mean_of_nearest(messages: Float[Tensor, "r w p"], keep: int) -> Float[Tensor, "r p"]:
@@ -65,8 +71,10 @@ def mean_of_nearest(messages: Float[Tensor, "r w p"], keep: int) -> Float[Tensor
 
 def reduce_sorted(messages: Float[Tensor, "r w p"], ranks: range, reduce: Reduce) -> Float[Tensor, "r p"]:
     """Apply ``reduce`` to the values of the wanted ranks, per replica and coordinate."""
-    if messages.shape[1] <= NETWORK_WORKERS:
-        return _by_network(messages, lambda block: reduce(select(block, ranks)))
+    if _suits_network(messages):
+        network = selection_network(messages.shape[1], ranks)
+        stacked = functools.partial(_stacked, reduce)
+        return _by_network(messages, network, stacked, STACKED_ROW)
     if plain_on_cpu(messages):
         return _by_numpy(messages, ranks, reduce)
     ordered = messages.sort(1).values[:, ranks.start : ranks.stop]
@@ -74,25 +82,46 @@ def reduce_sorted(messages: Float[Tensor, "r w p"], ranks: range, reduce: Reduce
     return result
 
 
+def _suits_network(messages: Tensor) -> bool:
+    return messages.shape[1] <= NETWORK_WORKERS and not messages.requires_grad
+
+
 def _mean(rows: list[Tensor]) -> Tensor:
-    total = rows[0]
+    total = rows[0].clone()
     for row in rows[1:]:
-        total = total + row
-    return total / len(rows)
+        total += row
+    return total.div_(len(rows))
 
 
-def _by_network(messages: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply ``reduce``, from (r, w, p) to (r, p), to blocks of a size that stays in the cache."""
-    _, _, p = messages.shape
-    group = max(1, ROW // p)
-    parts = [
-        torch.cat([reduce(block) for block in replicas.split(ROW, -1)], -1)
-        for replicas in messages.split(group)
-    ]
-    result = torch.cat(parts)
-    if bool(result.sum().isnan()) and bool(messages.isnan().any()):
-        return _by_network(messages.nan_to_num(torch.inf, torch.inf, -torch.inf), reduce)
+def _stacked(reduce: Reduce, rows: list[Tensor]) -> Tensor:
+    result: Tensor = reduce(torch.stack(rows).movedim(0, -1))
     return result
+
+
+def _by_network(
+    messages: Float[Tensor, "r w p"], network: Network, reduce: Callable[[list[Tensor]], Tensor], most: int
+) -> Float[Tensor, "r p"]:
+    """Apply ``reduce``, from the network's rows to (r, p), to blocks whose rows have at most so many values."""
+    r, w, p = messages.shape
+    if messages.device.type != "cpu":
+        most = r * p
+    height, width = _even(r, max(1, most // p)), _even(p, most)
+    room = messages.new_empty(w + 1, height, width)
+    result = messages.new_empty(r, p)
+    for top in range(0, r, height):
+        for left in range(0, p, width):
+            block = messages[top : top + height, :, left : left + width]
+            place = room[:, : len(block), : block.shape[-1]]
+            result[top : top + height, left : left + width] = reduce(run(network, block, place))
+    if bool(result.sum().isnan()) and bool(messages.isnan().any()):
+        return _by_network(messages.nan_to_num(torch.inf, torch.inf, -torch.inf), network, reduce, most)
+    return result
+
+
+def _even(count: int, most: int) -> int:
+    """The size of equal parts, each of at most so many."""
+    parts = math.ceil(count / most)
+    return math.ceil(count / parts)
 
 
 def _by_numpy(messages: Tensor, ranks: range, reduce: Reduce) -> Tensor:
