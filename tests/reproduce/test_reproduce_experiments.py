@@ -119,3 +119,25 @@ def test_unknown_names_are_refused(names: list[str], says: str) -> None:
     with pytest.raises(TurncoatError) as told:
         chosen(names)
     assert says in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("held", "attacked", "found"),
+    [((50, 20), True, 50), ((20,), True, 20), ((50, 200), True, 200), ((50,), False, 200), ((), True, 200)],
+)
+def test_short_trainings_are_found_and_said(held: tuple[int, ...], attacked: bool, found: int) -> None:
+    artefact = ARTEFACTS["B:fig9"]
+    runs = {
+        key(cell)
+        for epochs in held
+        for cell in plan.cells(planned(artefact, Wanted(("unit",), 1, epochs)))
+        if (cell.threat.write_access > 0) == attacked
+    }
+    known = plan.Known(runs, set(held))
+    (one,) = plan.as_measured(artefact, ONE, known)
+    assert one.axes["epochs"] == (found,) and all(
+        axes["epochs"] == (found,) for axes in one.also if "epochs" in axes
+    )
+    assert plan.shortened(artefact, one) == ("" if found == 200 else f"{found} of 200 epochs")
+    (asked,) = plan.as_measured(artefact, Wanted(("unit",), 1, 7), known)
+    assert asked.axes["epochs"] == (7,)

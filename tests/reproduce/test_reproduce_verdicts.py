@@ -11,6 +11,7 @@ from turncoat.reproduce import rules_harm, rules_shape, verdicts
 from turncoat.reproduce.claims import CLAIMS
 from turncoat.reproduce.evidence import Evidence
 from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNKNOWN, Finding
+from turncoat.reproduce.verdicts import Share
 
 Runs = list[dict[str, Any]]
 Harm = Callable[[float, float], float]
@@ -23,6 +24,7 @@ COMMON = {
     "hostile": 0,
     "optimizer": "sgd",
     "patience": 0,
+    "epochs": 200,
     "chance": 0.53,
     "step_stability": 316.0,
     "norm_ratio": np.nan,
@@ -219,6 +221,15 @@ def test_what_is_absent_is_not_judged(claim: Any) -> None:
         assert claim.judge(elsewhere, "tail") is None
 
 
+def test_adam_is_compared_at_the_same_length_of_training_only() -> None:
+    both = [
+        runs(QUARTER, lambda k, b: cost, dataset="mnist", optimizer=name, epochs=epochs)
+        for name, epochs, cost in (("sgd", 200, 0.3), ("sgd", 50, 0.1), ("adam", 50, 0.2))
+    ]
+    assert judged(rules_harm.adam, *both) == HOLDS
+    assert judged(rules_harm.adam, both[0], both[2]) == UNKNOWN
+
+
 def evidence(*parts: Runs) -> Evidence:
     rows = [run | {"key": f"k{i}"} for i, run in enumerate(run for part in parts for run in part)]
     return Evidence(pd.DataFrame(rows), pd.DataFrame(), [{"torch": "2", "cells": 3}])
@@ -227,7 +238,9 @@ def evidence(*parts: Runs) -> Evidence:
 def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_rest() -> None:
     names = {name for claim in CLAIMS for name in claim.artefacts}
     known = evidence(runs(TENTH, lambda k, b: 0.06))
-    plans = {name: {s: {"k0", f"{name}{s}"} for s in ("raw", "unit")} for name in names}
+    plans = {
+        name: {s: Share({"k0", f"{name}{s}"}, "50 of 200 epochs") for s in ("raw", "unit")} for name in names
+    }
     table = verdicts.details(known, plans, " --store mine.db")
     assert len(table) == 12 * 2 * 2
     first = table[table["claim"] == 1].iloc[0]
@@ -235,6 +248,8 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
     assert first["low"] < first["figure"] < first["high"]
     assert first["runs"] == "1 of 3"
     assert first["warnings"] == "unstable-step (316)"
+    assert first["cut"] == "B:fig5 50 of 200 epochs; B:fig20 50 of 200 epochs"
+    assert table[table["claim"] == 3].iloc[0]["cut"] == "B:fig9 50 of 200 epochs"
     assert first["train"] == "turncoat reproduce B:fig5 B:fig20 --scale raw --store mine.db"
     short = verdicts.summary(table).set_index("claim")
     assert short.loc[1, "verdict"] == f"{HOLDS} (unit not measured)"
@@ -243,7 +258,7 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
     text = verdicts.markdown(table, known.origins)
     for line in text.splitlines():
         if line.startswith("|"):
-            assert line.count("|") in (8, 9)
+            assert line.count("|") in (8, 10)
     assert all(claim.rule in text for claim in CLAIMS)
 
 

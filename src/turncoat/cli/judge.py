@@ -10,7 +10,8 @@ from turncoat.errors import TurncoatError
 
 if TYPE_CHECKING:
     from turncoat.reproduce.evidence import Evidence
-    from turncoat.reproduce.plan import Wanted
+    from turncoat.reproduce.plan import Known, Wanted
+    from turncoat.reproduce.verdicts import Plans
 
 
 @click.command("claims")
@@ -33,7 +34,7 @@ def claims_(
     places = [Path(file) for file in (csv, json_file, output) if file]
     for path in places:
         refuse_place(path)
-    evidence, plans = known(store, extract, wish(asked))
+    evidence, plans = gathered(store, extract, wish(asked))
     table = verdicts.details(evidence, plans, typed(asked) + f" --store {store}")
     if csv:
         write_whole(Path(csv), lambda path: table.to_csv(path, index=False))
@@ -48,41 +49,46 @@ def claims_(
         show_claims(verdicts.summary(table))
 
 
-def known(
-    store: str, extract: str | None, wanted: "Wanted"
-) -> "tuple[Evidence, dict[str, dict[str, set[str]]]]":
-    """The evidence on all artefacts' runs, and the keys of the runs that each wants in each scale.
+def gathered(store: str, extract: str | None, wanted: "Wanted") -> "tuple[Evidence, Plans]":
+    """The evidence on all artefacts' runs, and the runs that each wants in each scale.
 
     Raises:
         TurncoatError: if there is none with these settings.
     """
-    from turncoat.reproduce import artefacts, evidence, extracts, plan
+    from turncoat.reproduce import artefacts, evidence, plan
+    from turncoat.reproduce.verdicts import Share
     from turncoat.sweep import experiment
     from turncoat.sweep.cells import key
-    from turncoat.sweep.store import open_store
 
-    if extract is None:
-        with open_store(store):  # a mistake is told before long work
-            pass
-    plans: dict[str, dict[str, set[str]]] = {}
+    held, known = holdings(store, extract)
+    plans: dict[str, dict[str, Share]] = {}
     cells: dict[str, Any] = {}
     for artefact in artefacts.chosen(["all"]):
         plans[artefact.name] = {}
-        for one in plan.planned(artefact, wanted):
+        for one in plan.as_measured(artefact, wanted, known):
             own = {key(cell): cell for cell in experiment.cells(one)}
-            plans[artefact.name][one.axes["scale"][0]] = set(own)
+            plans[artefact.name][one.axes["scale"][0]] = Share(own.keys(), plan.shortened(artefact, one))
             cells |= own
-    found = (
-        extracts.read(Path(extract)).of(cells.values())
-        if extract
-        else evidence.from_store(store, cells.values())
-    )
+    found = held.of(cells.values()) if held else evidence.from_store(store, cells.values())
     if found.points.empty:
         raise TurncoatError(
             f"{extract or store} holds no run of an artefact with these settings; were they other --epochs, --scale,"
             " --seeds, or --quick?"
         )
     return found, plans
+
+
+def holdings(store: str, extract: str | None) -> "tuple[Evidence | None, Known]":
+    """What extracts hold, if they are to be read in place of the store, and which runs are known."""
+    from turncoat.reproduce import extracts
+    from turncoat.reproduce.plan import Known
+    from turncoat.sweep.store import open_store
+
+    if extract is None:
+        with open_store(store) as opened:
+            return None, Known(opened.keys(), opened.lengths())
+    held = extracts.read(Path(extract))
+    return held, Known(set(held.points["key"]), set(held.points["epochs"]))
 
 
 def show_claims(summary: Any) -> None:
@@ -109,11 +115,12 @@ def extract_(names: tuple[str, ...], output: str, store: str, extract: str | Non
     from turncoat.reproduce import artefacts, evidence, extracts, plan
 
     wanted = wish(asked)
-    chosen = {a: plan.cells(plan.planned(a, wanted)) for a in artefacts.chosen(names or ("all",))}
-    if extract is not None:
-        found = extracts.read(Path(extract)).of(cell for cells in chosen.values() for cell in cells)
+    held, known = holdings(store, extract)
+    chosen = {a: plan.cells(plan.as_measured(a, wanted, known)) for a in artefacts.chosen(names or ("all",))}
+    every = dict.fromkeys(cell for cells in chosen.values() for cell in cells)
+    if held is not None:
+        found = held.of(every)
     else:
-        every = dict.fromkeys(cell for cells in chosen.values() for cell in cells)
         long = [cell for a, cells in chosen.items() if a.figure == "epochs" for cell in cells]
         found = evidence.from_store(store, every, long)
     if found.points.empty:

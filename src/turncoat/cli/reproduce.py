@@ -76,11 +76,14 @@ def make(
     chosen = {artefact: plan.planned(artefact, wanted) for artefact in artefacts.chosen(names)}
     refuse_scales(chosen, wanted, names)
     folder = made(output)
-    if extract is None and not no_training:
+    shared = None
+    if extract is not None or no_training:
+        shared, known = judge.holdings(store, extract)
+        chosen = {artefact: plan.as_measured(artefact, wanted, known) for artefact in chosen}
+    else:
         train([one for experiments in chosen.values() for one in experiments], store, quiet)
-    shared = None if extract is None else read(store, extract, [])
     for artefact, experiments in chosen.items():
-        found = shared or read(store, None, experiments, artefact)
+        found = shared or read(store, experiments, artefact)
         drawn = draw(artefact, experiments, found, folder, wanted.quick, artefact.name in names)
         if not quiet:
             where = folder / f"{artefact.stem}-*"
@@ -118,16 +121,12 @@ def train(experiments: "list[Experiment]", store: str, quiet: bool) -> None:
             runner.sweep(one, store, report)
 
 
-def read(
-    store: str, extract: str | None, experiments: "list[Experiment]", artefact: "Artefact | None" = None
-) -> "Evidence":
-    """What is known of these experiments' cells."""
-    from turncoat.reproduce import evidence, extracts, plan
+def read(store: str, experiments: "list[Experiment]", artefact: "Artefact") -> "Evidence":
+    """What a store knows of these experiments' cells."""
+    from turncoat.reproduce import evidence, plan
 
-    if extract is not None:
-        return extracts.read(Path(extract))
     cells = plan.cells(experiments)
-    return evidence.from_store(store, cells, cells if artefact and artefact.figure == "epochs" else ())
+    return evidence.from_store(store, cells, cells if artefact.figure == "epochs" else ())
 
 
 def draw(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ class Wanted:
     epochs: int | None = None
     quick: bool = False
     device: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """What a store or extracts hold: the keys of runs, and how many epochs runs were to train."""
+
+    keys: Collection[str]
+    lengths: Set[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +74,25 @@ def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:
     return [_with(file, scale=(s,)) for s in wanted.scales if s in file.axes["scale"]]
 
 
+def as_measured(artefact: Artefact, wanted: Wanted, known: Known) -> list[Experiment]:
+    """As ``planned``; where no attacked run of that is known, at the longest training of which one is.
+
+    So runs that were cut short are read without being told how short each artefact's are. What was asked for with
+    ``epochs`` or ``quick`` stays.
+    """
+    asked = planned(artefact, wanted)
+    return asked if wanted.epochs or wanted.quick else [_as_measured(one, known) for one in asked]
+
+
+def _as_measured(asked: Experiment, known: Known) -> Experiment:
+    (full,) = asked.axes["epochs"]
+    for epochs in (full, *sorted(known.lengths - {full}, reverse=True)):
+        one = _with(asked, epochs=(epochs,))
+        if any(cell.threat.write_access and key(cell) in known.keys for cell in experiment.cells(one)):
+            return one
+    return asked
+
+
 def cut(artefact: Artefact, asked: Experiment) -> str:
     """What is less than in the committed experiment file, in words; empty if nothing is."""
     whole = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
@@ -74,11 +101,17 @@ def cut(artefact: Artefact, asked: Experiment) -> str:
         for axis in THINNED
         if len(_values(asked, axis)) < len(_values(whole, axis))
     ]
-    if (here := max(_values(asked, "epochs"))) < (full := max(_values(whole, "epochs"))):
-        parts.append(f"{here} of {full} epochs")
+    parts += [shorter] if (shorter := shortened(artefact, asked)) else []
     if (here := len(asked.seeds)) < (full := len(whole.seeds)):
         parts.append(f"{here} of {full} seeds")
     return "; ".join(parts)
+
+
+def shortened(artefact: Artefact, asked: Experiment) -> str:
+    """How much shorter the training is than in the committed experiment file, in words; empty if it is not."""
+    whole = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
+    here, full = max(_values(asked, "epochs")), max(_values(whole, "epochs"))
+    return f"{here} of {full} epochs" if here < full else ""
 
 
 def cells(asked: Iterable[Experiment]) -> list[Cell]:

@@ -103,6 +103,8 @@ def adam(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 8."""
     rows = points[(points["dataset"] == "mnist") & (points["model"] == "logistic") & (points["workers"] == 0)]
     rows = attacked(rows[rows["patience"] == 0], goal="untargeted")
+    lengths = [set(rows[rows["optimizer"] == name]["epochs"]) for name in ("adam", "sgd")]
+    rows = rows[rows["epochs"].isin(set.intersection(*lengths))]  # a short training compares with a short one
     rows = rows.assign(harm=harm(rows, statistic))
     wide: Any = wide_of(rows["harm"], rows, ["optimizer", "write_access", "local_budget"])
     if wide.empty or not {"adam", "sgd"} <= set(wide.columns.get_level_values(0)):
@@ -166,7 +168,7 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
     rows = rows[budget(rows) < HALF]
     rows = rows.assign(harm=harm(rows, statistic))
     random = rows[rows["selection"] == RANDOM]
-    setting = ["dataset", "model", "optimizer", "patience"]
+    setting = ["dataset", "model", "optimizer", "patience", "epochs"]
     parts, texts, seeds = {}, [], []
     for values, group in rows[rows["selection"].isin((PRINTED, OPTIMAL))].groupby(setting):
         beside = random[(random[setting] == list(values)).all(axis=1)]
@@ -176,6 +178,7 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
         above, below = (sum(s == sign for s, _ in won) for sign in (1, -1))
         name = " ".join(str(v) for v in (*values[:2], "adam" if values[2] == "adam" else "")).strip()
         name += " early stopping" if values[3] else ""
+        name += f" ({values[4]} epochs)" if values[4] < rows["epochs"].max() else ""
         parts[name] = below <= LOST * len(won) and above > len(won) / 2
         texts.append(f"{name}: more in {above}, less in {below} of {len(won)} cells")
         seeds += [n for _, n in won]

@@ -1,6 +1,7 @@
 """Verdicts on the claims: one for each scale and statistic, and one over all of them, as tables."""
 
-from collections.abc import Collection, Mapping
+import dataclasses
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pandas as pd
@@ -12,13 +13,23 @@ from turncoat.training.stability import UNSTABLE_STEP
 
 SPOKEN = {"tail": "last 10 % of epochs", "last": "last epoch"}
 FEW = 5  # seeds below which an interval says little
-Plans = Mapping[str, Mapping[str, Collection[str]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """The runs that an artefact wants in one scale, by key, and how much their training was cut, in words."""
+
+    keys: Set[str]
+    cut: str = ""
+
+
+Plans = Mapping[str, Mapping[str, Share]]
 
 
 def details(evidence: Evidence, plans: Plans, options: str) -> pd.DataFrame:
     """One row per claim, scale and statistic: the figure, its interval, seeds, runs and verdict.
 
-    ``plans`` has the keys of the runs that each artefact wants in each scale; ``options`` are those of the command
+    ``plans`` has the runs that each artefact wants in each scale; ``options`` are those of the command
     line that trains what is missing.
     """
     there = set(evidence.points["key"])
@@ -26,13 +37,15 @@ def details(evidence: Evidence, plans: Plans, options: str) -> pd.DataFrame:
     for claim in CLAIMS:
         for scale in dict.fromkeys(scale for plan in plans.values() for scale in plan):
             names = [name for name in claim.artefacts if scale in plans[name]]
-            wanted = {key for name in names for key in plans[name][scale]}
+            wanted = {key for name in names for key in plans[name][scale].keys}
+            cuts = {name: plans[name][scale].cut for name in names if plans[name][scale].keys & there}
             command = f"turncoat reproduce {' '.join(names)} --scale {scale}{options}"
             points = evidence.points[evidence.points["scale"] == scale]
             runs = f"{len(wanted & there)} of {len(wanted)}"
             for statistic in STATISTICS:
                 found = claim.judge(points, statistic) if len(points) else None
                 row = _row(claim, scale, statistic, found) | {"warnings": _warnings(found, wanted, points)}
+                row |= {"cut": "; ".join(f"{name} {cut}" for name, cut in cuts.items() if cut)}
                 rows.append(row | {"runs": runs, "train": "" if wanted <= there else command})
     return pd.DataFrame(rows)
 
@@ -88,7 +101,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def _shown(row: "pd.Series[Any]") -> str:
     if row["verdict"] == UNKNOWN:
         return f"train it with: {row['train']}"
-    return f"{row['scale']}, {SPOKEN[str(row['statistic'])]}: {row['measured']}"
+    cut = f" ({row['cut']})" if row["cut"] else ""
+    return f"{row['scale']}, {SPOKEN[str(row['statistic'])]}: {row['measured']}{cut}"
 
 
 def overall(group: pd.DataFrame) -> str:
@@ -134,12 +148,12 @@ def markdown(table: pd.DataFrame, origins: list[dict[str, object]]) -> str:
         "",
         "### In each scale",
         "",
-        "| # | scale | statistic | measured | seeds | runs | verdict | warnings |",
+        "| # | scale | statistic | measured | seeds | runs | cut | verdict | warnings |",
     ]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|---|---|---|")
     for row in table.to_dict("records"):
         spoken = row | {"statistic": SPOKEN[str(row["statistic"])]}
-        names = ("claim", "scale", "statistic", "measured", "seeds", "runs", "verdict", "warnings")
+        names = ("claim", "scale", "statistic", "measured", "seeds", "runs", "cut", "verdict", "warnings")
         lines.append("| " + " | ".join(_escaped(spoken[name]) for name in names) + " |")
     lines += ["", "### Rules", "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS), ""]
     if origins:

@@ -67,6 +67,12 @@ class Store:
         with telling(self.path):
             return {key for (key,) in self.connection.execute("SELECT key FROM cells")}
 
+    def lengths(self) -> set[int]:
+        """The numbers of epochs that its cells were to train."""
+        query = "SELECT DISTINCT json_extract(config, '$.epochs') FROM cells"
+        with telling(self.path):
+            return {epochs for (epochs,) in self.connection.execute(query)}
+
     def records(self) -> list[frames.Record]:
         """All cells with their curves."""
         return [record for _, record in self.stream()]
