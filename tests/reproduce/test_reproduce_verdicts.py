@@ -223,7 +223,7 @@ def test_what_is_absent_is_not_judged(claim: Any) -> None:
 
 def test_adam_is_compared_at_the_same_length_of_training_only() -> None:
     both = [
-        runs(QUARTER, lambda k, b: cost, dataset="mnist", optimizer=name, epochs=epochs)
+        runs(QUARTER, lambda k, b, cost=cost: cost, dataset="mnist", optimizer=name, epochs=epochs)
         for name, epochs, cost in (("sgd", 200, 0.3), ("sgd", 50, 0.1), ("adam", 50, 0.2))
     ]
     assert judged(rules_harm.adam, *both) == HOLDS

@@ -1,6 +1,7 @@
 """A sweep that is cut off and goes on ends with the same rows, bit for bit, as one that never stopped."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from turncoat.sweep import experiment, runner
+from turncoat import TurncoatError
+from turncoat.sweep import experiment, processes, runner
 from turncoat.sweep.runner import INTERVAL, sweep
 from turncoat.sweep.store import open_store
 
@@ -186,3 +189,32 @@ def test_more_seeds_train_only_those_that_are_new(tmp_path: Path) -> None:
     assert sweep(experiment.experiment(keys | {"seeds": [1, 5]}), tmp_path / "s.db").trained == 2
     with open_store(tmp_path / "s.db") as store:
         assert store.summary()["seeds"].tolist() == [3, 3]
+
+
+def test_two_processes_share_the_work(grid: Path, whole: dict[str, tuple[Any, ...]], tmp_path: Path) -> None:
+    store = tmp_path / "shared.db"
+    command = [sys.executable, "-m", "turncoat", "sweep", str(grid), "--store", str(store), "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"{CELLS} cells, {CELLS} of them trained now" in done.stdout
+    assert rows(store) == whole
+    assert count(store, "leases") == count(store, "checkpoints") == 0
+
+
+def test_helpers_take_no_more_threads_than_there_are(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, seen = experiment.read(grid), []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch, "set_num_threads", seen.append)
+    with processes.helped(asked, tmp_path / "store.db", 3):
+        assert len(multiprocessing.active_children()) == 2
+    assert seen == [2, 8]
+    assert runner.sweep(asked, tmp_path / "store.db").trained <= CELLS
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_jobs_are_counted_in_whole_numbers(grid: Path, tmp_path: Path, jobs: int) -> None:
+    with pytest.raises(TurncoatError, match=r"jobs is .*whole number"):
+        runner.sweep(experiment.read(grid), tmp_path / "store.db", jobs=jobs)
+    assert not (tmp_path / "store.db").exists()

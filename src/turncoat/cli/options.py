@@ -61,6 +61,14 @@ seeds = click.option(
     "--seeds", type=Seeds(), help="How many seeds, or which: 6 or 0,3,5.  [default: 6]", default=None
 )
 device = click.option("--device", help="Where to train: cpu or cuda.  [default: cpu]", default=None)
+jobs = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that train at once; on a CPU as many as it has cores is fastest.",
+)
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bar and no table.")
 store = click.option(
     "--store", default="turncoat.db", show_default=True, metavar="FILE", help="The store of a sweep."

@@ -54,6 +54,7 @@ def reproduce() -> None:
 @click.option("--list", "listed", is_flag=True, help="Show the artefacts and how long they take here.")
 @click.option("--no-training", is_flag=True, help="Draw from what the store has, and train nothing.")
 @click.option("--device", default=None, help="Where to train: cpu or cuda.  [default: cpu]")
+@options.jobs
 @options.quiet
 def make(
     names: tuple[str, ...],
@@ -61,6 +62,7 @@ def make(
     listed: bool,
     no_training: bool,
     device: str | None,
+    jobs: int,
     quiet: bool,
     store: str,
     extract: str | None,
@@ -81,7 +83,7 @@ def make(
         shared, known = judge.holdings(store, extract)
         chosen = {artefact: plan.as_measured(artefact, wanted, known) for artefact in chosen}
     else:
-        train([one for experiments in chosen.values() for one in experiments], store, quiet)
+        train([one for experiments in chosen.values() for one in experiments], store, quiet, jobs)
     for artefact, experiments in chosen.items():
         found = shared or read(store, experiments, artefact)
         drawn = draw(artefact, experiments, found, folder, wanted.quick, artefact.name in names)
@@ -107,7 +109,7 @@ def refuse_scales(
             )
 
 
-def train(experiments: "list[Experiment]", store: str, quiet: bool) -> None:
+def train(experiments: "list[Experiment]", store: str, quiet: bool, jobs: int) -> None:
     """Train whatever the store lacks of the experiments."""
     from turncoat.reproduce import plan
     from turncoat.sweep import runner
@@ -118,7 +120,7 @@ def train(experiments: "list[Experiment]", store: str, quiet: bool) -> None:
     for number, one in enumerate(parts, 1):
         title = "training" if len(parts) == 1 else f"training, part {number} of {len(parts)}"
         with bar(title, quiet) as report:
-            runner.sweep(one, store, report)
+            runner.sweep(one, store, report, jobs)
 
 
 def read(store: str, experiments: "list[Experiment]", artefact: "Artefact") -> "Evidence":

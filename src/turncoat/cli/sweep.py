@@ -9,7 +9,7 @@ EXAMPLES = """
 \b
 Examples:
   turncoat sweep
-  turncoat sweep examples/mnist.toml --store results.db
+  turncoat sweep examples/mnist.toml --store results.db --jobs 2
   turncoat figure heatmap --store results.db -o heatmap.png
 
 \b
@@ -32,8 +32,9 @@ Several sweeps may write to one store at once.
 @click.argument("file", required=False, type=click.Path())
 @options.store
 @click.option("--device", default=None, help="Train there, whatever the file says: cpu or cuda.")
+@options.jobs
 @options.quiet
-def sweep(file: str | None, store: str, device: str | None, quiet: bool) -> None:
+def sweep(file: str | None, store: str, device: str | None, jobs: int, quiet: bool) -> None:
     """Train every cell of the experiment in FILE (without one: a grid on handwritten digits)."""
     import dataclasses
 
@@ -45,7 +46,7 @@ def sweep(file: str | None, store: str, device: str | None, quiet: bool) -> None
     if device is not None:
         asked = dataclasses.replace(asked, device=device)
     with bar("sweep", quiet) as report:
-        outcome = runner.sweep(asked, store, report)
+        outcome = runner.sweep(asked, store, report, jobs)
     if quiet:
         return
     with open_store(store) as opened:

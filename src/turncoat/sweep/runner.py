@@ -12,10 +12,10 @@ import numpy as np
 
 from turncoat import models
 from turncoat.data import load
-from turncoat.errors import TurncoatError, real
+from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
 from turncoat.metrics import chance
-from turncoat.sweep import claims
+from turncoat.sweep import claims, processes
 from turncoat.sweep.cells import Cell, config, key
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment, cells
@@ -51,15 +51,19 @@ class Planned:
     steps: int
 
 
-def sweep(experiment: Experiment, path: str | Path, progress: Progress | None = None) -> Outcome:
+def sweep(
+    experiment: Experiment, path: str | Path, progress: Progress | None = None, jobs: int = 1
+) -> Outcome:
     """Train the cells that the store at ``path`` lacks; go on where an earlier sweep was cut off.
 
-    Several sweeps may share a store: each trains what no other has taken.
+    Several sweeps may share a store: each trains what no other has taken. With ``jobs`` above 1 so many processes
+    do at once, as far as there are stacks for them.
 
     Raises:
         TurncoatError: for an experiment that can't be run, before the store is touched, or a store that
             can't be written.
     """
+    jobs = whole(jobs, "jobs", least=1)
     file = Path(path)
     refuse_folder(file)
     interval = checkpoint_interval()
@@ -71,9 +75,15 @@ def sweep(experiment: Experiment, path: str | Path, progress: Progress | None = 
     plan = list(planned(wanted, known, experiment.device))
     if not plan:
         return Outcome(wanted, 0)
+    missing = sum(len(set(map(key, item.stack.cells)) - known) for item in plan)
     with open_store(file, create=True) as store:
-        trained = _Sweep(store, experiment.device, interval, progress or _silent).run(plan)
-    return Outcome(wanted, trained)
+        alone = _Sweep(store, experiment.device, interval, progress or _silent)
+        jobs = min(jobs, len(plan))
+        if jobs == 1:
+            return Outcome(wanted, alone.run(plan))
+        with processes.helped(experiment, file, jobs):
+            alone.run(plan)
+    return Outcome(wanted, missing)
 
 
 def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planned]:

@@ -1,0 +1,50 @@
+"""A sweep in several processes that share one store.
+
+Each trains stacks of its own on its share of the CPU's threads: small products gain little from a second thread,
+while two stacks side by side gain nearly all of a second core.
+"""
+
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from turncoat.sweep.experiment import Experiment
+
+PATIENCE = 5.0  # seconds that a helper gets to end by itself
+
+
+@contextmanager
+def helped(experiment: Experiment, path: Path, jobs: int) -> Iterator[None]:
+    """While inside, ``jobs`` - 1 further processes train what they find untaken; this one keeps its share of threads.
+
+    They start fresh, so a script that asks for them guards its main part with ``if __name__ == "__main__"``.
+    """
+    threads = torch.get_num_threads()
+    share = max(1, threads // jobs)
+    fresh = multiprocessing.get_context("spawn")  # a fork would share CUDA's and OpenMP's state
+    helpers = [
+        fresh.Process(target=_help, args=(experiment, path, share), daemon=True) for _ in range(jobs - 1)
+    ]
+    for helper in helpers:
+        helper.start()
+    torch.set_num_threads(share)
+    try:
+        yield
+        for helper in helpers:
+            helper.join(PATIENCE)
+    finally:
+        torch.set_num_threads(threads)
+        for helper in helpers:
+            helper.terminate()
+
+
+def _help(experiment: Experiment, path: Path, threads: int) -> None:
+    torch.set_num_threads(threads)
+    # whatever goes wrong here goes wrong in the first process too, or it trains what is left: it speaks for all
+    from turncoat.sweep.runner import sweep  # which starts the helpers in its turn
+
+    with suppress(Exception, KeyboardInterrupt):
+        sweep(experiment, path)
