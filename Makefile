@@ -24,6 +24,7 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/aggregators.py
+	$(BIN)/python benchmarks/gpu.py
 
 docs: $(VENV)/.docs     ## build the documentation into site/
 	$(BIN)/turncoat reproduce claims --from results -o docs/claims.md

@@ -10,6 +10,7 @@ from turncoat.threat import Threat
 from turncoat.training.recipe import Recipe
 
 MESSAGES = 20  # replicas whose workers' messages are held at once
+GPU_TILES = 8  # times as many on a GPU, which has no cache to stay in but launches to share
 
 
 def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
@@ -39,6 +40,7 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
     return dataclasses.replace(threat, write_access=k, placement="fixed")
 
 
-def tile_size(model: Model, federation: Federation) -> int:
+def tile_size(model: Model, federation: Federation, device: str) -> int:
     """Replicas per stack: fewer in a federation, where every worker of every replica holds a message."""
-    return min(model.tile, MESSAGES) if federation.workers else model.tile
+    size = min(model.tile, MESSAGES) if federation.workers else model.tile
+    return size * GPU_TILES if device.startswith("cuda") else size

@@ -93,7 +93,7 @@ def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planne
         if all(key(cell) in known for cell in alike):
             continue
         model = prepared(alike[0].setup, alike[0].fingerprint, device).model
-        tile = tile_size(model, alike[0].federation)
+        tile = tile_size(model, alike[0].federation, device)
         for stack in stacks(alike, tile, known):
             yield Planned(stack, start(stack, device).steps())
 

@@ -41,7 +41,7 @@ def train(
     data = material(models.build(model, dataset), dataset, device)
     placed = (placed_in(federation, threat, recipe) for threat in threats)
     wanted = (CLEAN, *dict.fromkeys(t for t in placed if not t.is_clean))
-    size = tile_size(data.model, federation)
+    size = tile_size(data.model, federation, device)
     stacks = [
         stack_run(data, recipe, seed, tile, federation) for seed in chosen for tile in tiles(wanted, size)
     ]

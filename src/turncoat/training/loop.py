@@ -13,6 +13,7 @@ from turncoat.federation.step import federated_step
 from turncoat.models.stack import Pullback, take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
+from turncoat.training import replay
 from turncoat.training.evaluate import evaluate, mean_loss
 from turncoat.training.losses import residual
 from turncoat.training.rounds import Rows, access_order, decide, groups
@@ -22,7 +23,7 @@ FLIPS = CURVES.index("flips")
 
 
 def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None) -> Iterator[int]:
-    """Train to the end, yielding after every step how many replicas took it.
+    """Train to the end, yielding after every step, or every few, how many replicas took it, times the steps.
 
     At every yield ``state`` holds all that is needed to go on; ``watch`` is called once before each epoch.
     """
@@ -31,15 +32,22 @@ def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None
         take_step = _federated
     else:
         take_step = attacked_step if by_step else plain_step
+    many = replay.STEPS if replay.suits(task) else 1
+    player: replay.Replay | None = None
     while state.epoch < task.recipe.epochs and len(state.alive):
         if state.row == 0:
             if watch is not None:
                 watch()
             begin_epoch(task, state, by_step)
-        for end, rows in _batches(task, state.epoch, state.row):
-            take_step(task, state, rows)
+        for end, rows in _batches(task, state.epoch, state.row, many):
+            if len(rows) == 1:
+                take_step(task, state, rows[0])
+            else:
+                if player is None or not player.fits(state):
+                    player = replay.Replay(task, state, take_step, replay.cuda_graph)
+                player(state, rows)
             state.row = end
-            yield len(state.alive)
+            yield len(state.alive) * len(rows)
         finish_epoch(task, state)
 
 
@@ -86,15 +94,19 @@ def _pool(task: Task, state: RunState, threat: Threat, columns: Int[Tensor, " g"
     )
 
 
-def _batches(task: Task, epoch: int, done: int) -> Iterator[tuple[int, Tensor]]:
-    """An epoch's batches from ``done`` on, each with the ``row`` that the state has after it."""
+def _batches(task: Task, epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
+    """An epoch's batches from ``done`` on, ``many`` full ones at a time or one; and the state's ``row`` after them."""
     if task.members is not None:
         rounds = task.members.epoch(task.seed, epoch)
-        yield from ((t + 1, rounds[t]) for t in range(done, len(rounds)))
+        yield from ((t + 1, rounds[t : t + 1]) for t in range(done, len(rounds)))
         return
     n, size = len(task.x), task.recipe.batch_size
     order = torch.randperm(n, generator=generator(task.seed, "batches", epoch)).to(task.x.device)
-    yield from ((min(start + size, n), order[start : start + size]) for start in range(done, n, size))
+    while done < n:
+        count = many if n - done >= many * size else 1
+        end = min(done + count * size, n)
+        yield end, order[done:end].view(count, -1)
+        done = end
 
 
 def _federated(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
