@@ -152,7 +152,7 @@ def test_spread_holds_and_fails() -> None:
     assert judged(rules_shape.spread, *claimed) == HOLDS
     flat = [spread(lambda k: 0.3), spread(lambda k: 0.4, goal="targeted")]
     assert judged(rules_shape.spread, *flat) == FAILS
-    assert judged(rules_shape.spread, spread(lambda k: 0.02)) == f"{ONLY_IF} mnist-01, size"
+    assert judged(rules_shape.spread, spread(lambda k: 0.02)) == f"{ONLY_IF} size on mnist-01"
 
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.05, HOLDS), (-0.05, FAILS)])

@@ -4,7 +4,7 @@ Logits are (n, c, r): with the classes before the replicas, softmax runs vectori
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -68,12 +68,6 @@ def take(params: Params, replicas: Int[Tensor, " r"], axis: dict[str, int]) -> P
 def expand(params: Params, replicas: int, axis: dict[str, int]) -> Params:
     """A stack of equal replicas from a stack of one."""
     return {name: value.repeat_interleave(replicas, axis[name]) for name, value in params.items()}
-
-
-def join(parts: Iterable[Params], axis: dict[str, int]) -> Params:
-    """Several stacks as one."""
-    stacks = list(parts)
-    return {name: torch.cat([stack[name] for stack in stacks], axis[name]) for name in stacks[0]}
 
 
 def dot(a: Params, b: Params, axis: dict[str, int]) -> Float[Tensor, " r"]:

@@ -125,20 +125,20 @@ def spread(points: pd.DataFrame, statistic: str) -> Finding | None:
             continue
         own = wide["untargeted"].dropna(axis=1)
         found = resampled(own, _mean_std)
-        parts[f"{dataset}, size"] = found.low <= high and found.high >= low
+        parts[f"size on {dataset}"] = found.low <= high and found.high >= low
         texts.append(f"{dataset}: std {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}]")
         seeds.append(found.seeds)
         small, large = (
             own.loc[:, mask].to_numpy() for mask in (own.columns <= GROWS_FROM, own.columns > GROWS_FROM)
         )
         if small.size and large.size:
-            parts[f"{dataset}, growth"] = _mean_std(large) >= GROWTH * _mean_std(small)
+            parts[f"growth on {dataset}"] = _mean_std(large) >= GROWTH * _mean_std(small)
             texts.append(f"{_mean_std(small):.3f} up to k = {GROWS_FROM:g}, {_mean_std(large):.3f} beyond")
         if "targeted" in wide:
             both = wide[["untargeted", "targeted"]].dropna(axis=1)
             half = both["untargeted"].shape[1]
             more = resampled(both, lambda v, h=half: _mean_std(v[:, :h]) - _mean_std(v[:, h:]))  # type: ignore[misc]
-            parts[f"{dataset}, untargeted more"] = more.above
+            parts[f"untargeted more on {dataset}"] = more.above
             texts.append(f"untargeted minus targeted {more.mean:+.3f} [{more.low:+.3f}, {more.high:+.3f}]")
     return Finding(parts, "; ".join(texts), None, min(seeds)) if parts else None
 

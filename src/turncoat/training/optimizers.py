@@ -7,7 +7,6 @@ Plain SGD adds it straight to the parameters, so that the gradient is never stor
 import dataclasses
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from turncoat.attack.direction import Params
@@ -100,8 +99,3 @@ def build(recipe: Recipe) -> Optimizer:
     if recipe.optimizer == "adam":
         return adam(recipe.learning_rate, recipe.weight_decay)
     return sgd(recipe.learning_rate, recipe.momentum, recipe.weight_decay)
-
-
-def finite(params: Params) -> bool:
-    """Whether every parameter is a finite number."""
-    return all(bool(torch.isfinite(value).all()) for value in params.values())
