@@ -269,3 +269,24 @@ def test_a_rule_that_scribbles_on_its_inputs_harms_nobody():
     new = flip_labels(scribbles, scores, labels, torch.arange(12), 2, draw())
     assert int((new != labels).sum()) == 2
     assert torch.equal(scores, before[0]) and torch.equal(labels, before[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("all_to_one", "takes 1 class number"),
+        ("all_to_one:x", "takes 1 class number"),
+        ("all_to_one:1:2", "takes 1 class number"),
+        ("all_to_one:9", "names class 9, but the data have classes 0 … 2"),
+        ("source_to_target:1", "takes 2 class number"),
+        ("source_to_target:1:1", "give two different classes"),
+        ("source_to_target:0:7", "names class 7"),
+        ("optimal:1", "did you mean 'optimal'"),
+        ("no_such_rule", "unknown selection"),
+    ],
+)
+def test_a_bad_name_is_told(name, told):
+    scores, labels = example(3)
+    with pytest.raises(TurncoatError, match=told) as error:
+        flip_labels(name, scores, labels, torch.arange(12), 2, draw())
+    assert len(str(error.value).splitlines()) == 1
