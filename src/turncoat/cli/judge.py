@@ -41,7 +41,7 @@ def claims_(
     if json_file:
         write_whole(Path(json_file), lambda path: table.to_json(path, orient="records", indent=1))
     if output:
-        text = verdicts.markdown(table, evidence.origins)
+        text = verdicts.markdown(table, verdicts.coverage(evidence, plans), evidence.origins)
         write_whole(Path(output), lambda path: path.write_text(text, encoding="utf-8"))
     for path in places:
         click.echo(str(path))

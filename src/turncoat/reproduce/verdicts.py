@@ -135,30 +135,43 @@ def _conditions(known: pd.DataFrame) -> list[str]:
     return found
 
 
-def markdown(table: pd.DataFrame, origins: list[dict[str, object]]) -> str:
-    """Both tables, the rules and what computed the runs, as Markdown."""
-    short, lines = summary(table), ["| # | claim | paper | measured | seeds | verdict | artefacts |"]
-    lines.append("|---|---|---|---|---|---|---|")
-    for row in short.to_dict("records"):
-        cells = (
-            row[name] for name in ("claim", "text", "paper", "measured", "seeds", "verdict", "artefacts")
-        )
-        lines.append("| " + " | ".join(_escaped(cell) for cell in cells) + " |")
-    lines += [
-        "",
-        "### In each scale",
-        "",
-        "| # | scale | statistic | measured | seeds | runs | cut | verdict | warnings |",
-    ]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
-    for row in table.to_dict("records"):
-        spoken = row | {"statistic": SPOKEN[str(row["statistic"])]}
-        names = ("claim", "scale", "statistic", "measured", "seeds", "runs", "cut", "verdict", "warnings")
-        lines.append("| " + " | ".join(_escaped(spoken[name]) for name in names) + " |")
-    lines += ["", "### Rules", "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS), ""]
+def coverage(evidence: Evidence, plans: Plans) -> pd.DataFrame:
+    """One row per artefact and scale: how much of it was run, on how many seeds, and how short."""
+    seeds = evidence.points.set_index("key")["seed"]
+    rows = []
+    for name, scales in plans.items():
+        for scale, share in scales.items():
+            own = seeds[seeds.index.isin(share.keys)]
+            rows.append(
+                {
+                    "artefact": name,
+                    "scale": scale,
+                    "runs": f"{len(own)} of {len(share.keys)}",
+                    "seeds": own.nunique(),
+                    "cut": share.cut,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame, runs: pd.DataFrame, origins: list[dict[str, object]]) -> str:
+    """All tables, the rules and what computed the runs, as Markdown."""
+    lines = _rows(summary(table), {"claim": "#", "text": "claim"})
+    spoken = table.assign(statistic=table["statistic"].map(SPOKEN))
+    names = ["claim", "scale", "statistic", "measured", "seeds", "runs", "cut", "verdict", "warnings"]
+    lines += ["", "### In each scale", "", *_rows(spoken[names], {"claim": "#"})]
+    lines += ["", "### Rules", "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS)]
+    lines += ["", "### What was run", "", *_rows(runs), ""]
     if origins:
         lines += ["### Computed by", "", *(f"- {_origin(origin)}" for origin in origins), ""]
     return "\n".join(lines)
+
+
+def _rows(table: pd.DataFrame, spoken: Mapping[str, str] = {}) -> list[str]:
+    """A table as lines of Markdown; ``spoken`` renames columns."""
+    heads = [spoken.get(name, name) for name in table.columns]
+    rows = [[_escaped(value) for value in row] for row in table.itertuples(index=False)]
+    return ["| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)]
 
 
 def _escaped(value: object) -> str:
