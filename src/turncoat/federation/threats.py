@@ -10,7 +10,7 @@ from turncoat.threat import Threat
 from turncoat.training.recipe import Recipe
 
 MESSAGES = 20  # replicas whose workers' messages are held at once
-GPU_TILES = 8  # times as many on a GPU, which has no cache to stay in but launches to share
+GPU_TILES = 4  # times as many on a GPU, which has no cache to stay in but launches to share
 
 
 def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
