@@ -75,76 +75,69 @@ def decide(
     threat: Threat,
     columns: Int[Tensor, " g"],
     rows: Rows,
-    turn: tuple[int, ...],
+    when: tuple[int, ...],
 ) -> Outcome:
     """One group's round: direction, scores, flips, and what they did to the gradient."""
+    members = rows.order[: int(rows.sizes.max())]
+    turn = _Turn(task, state, threat, columns, rows, members, when)
     model, axis = task.model, task.model.replica_axis
     server = take(state.params, columns, axis)
-    members = rows.order[: int(rows.sizes.max())]
     honest_labels = rows.y.unsqueeze(1).expand(-1, len(columns))
     honest = mean_gradient(model, server, rows.x, honest_labels)
     toward = _direction(task, threat, server, honest)
     if task.kept is not None:
         new = task.kept[:, state.alive[columns]][members].to(rows.y.dtype)
     else:
-        view = _attackers_view(task, state, threat, columns, rows, members, server, toward)
-        if threat.aware and task.members is not None and rows.sample is not None:
-            new = _against_the_rule(task, state, threat, columns, rows, members, view, turn)
-        else:
-            new = _choose(task, state, threat, columns, rows, members, view, turn)
+        view = _attackers_view(turn, server, toward)
+        aims_at_rule = threat.aware and task.members is not None and rows.sample is not None
+        new = _against_the_rule(turn, view) if aims_at_rule else _choose(turn, view)
     old = honest_labels[members]
     change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
     spent = (new != old).sum(0)
     return Outcome(columns, members, new, report(honest, change, toward, spent, axis))
 
 
-def _choose(
-    task: Task,
-    state: RunState,
-    threat: Threat,
-    columns: Int[Tensor, " g"],
-    rows: Rows,
-    members: Int[Tensor, " m"],
-    view: tuple[Params, Params],
-    turn: tuple[int, ...],
-    fraction: float = 1.0,
-) -> Int[Tensor, "m g"]:
+@dataclasses.dataclass(frozen=True)
+class _Turn:
+    """Whose turn it is, on which rows, and when: what names the random draws of the round."""
+
+    task: Task
+    state: RunState
+    threat: Threat
+    columns: Int[Tensor, " g"]
+    rows: Rows
+    members: Int[Tensor, " m"]  # the rows that any of the group may write to
+    when: tuple[int, ...]
+
+
+def _choose(turn: _Turn, view: tuple[Params, Params], fraction: float = 1.0) -> Int[Tensor, "m g"]:
     """New labels of the group's rows, with this fraction of every budget."""
+    task, rows = turn.task, turn.rows
     quotas = []
-    for j, replica in enumerate(state.alive[columns].tolist()):
+    for j, replica in enumerate(turn.state.alive[turn.columns].tolist()):
         for start, stop in rows.blocks or ((0, int(rows.sizes[j])),):
             most = budget(task.threats[replica], stop - start)
             quotas.append(Quota(j, start, stop, int(fraction * most)))
     return choose_flips(
-        resolve(threat.selection),
+        resolve(turn.threat.selection),
         task.model,
         *view,
         rows.x,
-        members,
-        rows.y[members],
+        turn.members,
+        rows.y[turn.members],
         quotas,
         rows.sizes,
-        generator(task.seed, "selection", *turn),
+        generator(task.seed, "selection", *turn.when),
     )
 
 
-def _against_the_rule(
-    task: Task,
-    state: RunState,
-    threat: Threat,
-    columns: Int[Tensor, " g"],
-    rows: Rows,
-    members: Int[Tensor, " m"],
-    view: tuple[Params, Params],
-    turn: tuple[int, ...],
-) -> Int[Tensor, "m g"]:
+def _against_the_rule(turn: _Turn, view: tuple[Params, Params]) -> Int[Tensor, "m g"]:
     """The flips that move the server's true aggregate farthest, as far as the attacker tries."""
+    task, rows = turn.task, turn.rows
     assert task.members is not None and rows.sample is not None
     rate = task.recipe.learning_rate
-    trial = Trial(task.model, task.members, *view, rows.x, rows.y, rows.sample, members, rate)
-    return against_the_rule(
-        trial, lambda share: _choose(task, state, threat, columns, rows, members, view, turn, share)
-    )
+    trial = Trial(task.model, task.members, *view, rows.x, rows.y, rows.sample, turn.members, rate)
+    return against_the_rule(trial, lambda share: _choose(turn, view, share))
 
 
 def _direction(task: Task, threat: Threat, params: Params, honest: Params) -> Params:
@@ -154,29 +147,21 @@ def _direction(task: Task, threat: Threat, params: Params, honest: Params) -> Pa
     return targeted(params, task.target)
 
 
-def _attackers_view(
-    task: Task,
-    state: RunState,
-    threat: Threat,
-    columns: Int[Tensor, " g"],
-    rows: Rows,
-    members: Int[Tensor, " m"],
-    server: Params,
-    toward: Params,
-) -> tuple[Params, Params]:
+def _attackers_view(turn: _Turn, server: Params, toward: Params) -> tuple[Params, Params]:
     """The parameters the attacker looks at and its direction, as far as its knowledge goes."""
+    task, state, threat, rows = turn.task, turn.state, turn.threat, turn.rows
     eyes, aim = server, toward
     if threat.knowledge != "omniscient":
         if threat.knowledge == "surrogate":
             assert state.eyes is not None
-            eyes = take(state.eyes, columns, task.model.replica_axis)
-        labels = rows.y[members].unsqueeze(1).expand(-1, len(columns))
-        own = mean_gradient(task.model, eyes, rows.x[members], labels, rows.sizes)
+            eyes = take(state.eyes, turn.columns, task.model.replica_axis)
+        labels = rows.y[turn.members].unsqueeze(1).expand(-1, len(turn.columns))
+        own = mean_gradient(task.model, eyes, rows.x[turn.members], labels, rows.sizes)
         aim = _direction(task, threat, eyes, own)
     if threat.aware:
         known = state.eyes_slots if threat.knowledge == "surrogate" else state.slots
         assert known is not None
-        slots: Slots = {k: take(v, columns, task.model.replica_axis) for k, v in known.items()}
+        slots: Slots = {k: take(v, turn.columns, task.model.replica_axis) for k, v in known.items()}
         aim = task.optimizer.precondition(aim, slots, state.step + 1)
     return eyes, aim
 
