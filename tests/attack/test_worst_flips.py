@@ -130,6 +130,33 @@ def test_other_precisions(dtype):
     assert flips.alignment_after < flips.alignment_before
 
 
+def test_what_is_not_finite_is_told():
+    net, x, y = made()
+    spoilt = x.clone()
+    spoilt[5].view(-1)[0] = torch.nan
+    with pytest.raises(TurncoatError, match=r"row 5 .counted from 0. are not finite: its features"):
+        turncoat.worst_flips(net, spoilt, y, 4, direction=ones(net))
+    with pytest.raises(TurncoatError, match="not finite"):
+        turncoat.worst_flips(net, spoilt, y, 4)
+    with torch.no_grad():
+        next(net.parameters()).view(-1)[0] = torch.nan
+    with pytest.raises(TurncoatError, match="the training has diverged"):
+        turncoat.worst_flips(net, x, y, 4)
+
+
+def ones(net):
+    return {name: torch.ones_like(p) for name, p in net.named_parameters() if p.requires_grad}
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_other_types_are_told():
+    net, x, y = made()
+    with pytest.raises(TurncoatError, match="x is of type ndarray, but must be a tensor"):
+        turncoat.worst_flips(net, x.numpy(), y, 4)
+    with pytest.raises(TurncoatError, match=r"x is torch.float64, .* try x.to\(torch.float32\)"):
+        turncoat.worst_flips(torch.nn.Linear(3, 2), torch.ones(4, 3).double(), torch.zeros(4).long(), 2)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_on_a_gpu():
     net, x, y = made()

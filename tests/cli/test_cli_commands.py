@@ -178,10 +178,65 @@ def test_bad_words_for_a_picture(turncoat: Turncoat, store: str) -> None:
         (("--where", "gaol=targeted"), "unknown column 'gaol'; did you mean 'goal'?"),
         (("--where", "goal"), "--where is 'goal', but must be a key and a value"),
         (("--metric", "acuracy"), "unknown metric 'acuracy'; did you mean 'accuracy'?"),
+        (("--where", "epoch=2"), "unknown column 'epoch'"),
+        (("--choose", "metric=macro_f1"), "unknown choice of figure 'heatmap' 'metric'"),
+        (("--choose", "name=x"), "unknown choice of figure 'heatmap' 'name'"),
+        (("--choose", "captioned=no"), "captioned is 'no', but must be true or false"),
+        (("--choose", "captioned=true", "--choose", "captioned=false"), "--choose captioned is given twice"),
     ):
         said = turncoat("figure", "heatmap", "--store", store, *words)
         assert said.status == 2 and said.err.startswith(f"turncoat: {told}")
         assert not Path("heatmap.png").exists()
+
+
+def test_a_store_is_never_overwritten(turncoat: Turncoat, store: str) -> None:
+    before = Path(store).read_bytes()
+    for words in (
+        ("results", "--store", store, "--csv", store),
+        ("results", "--store", store, "--csv", "a.csv", "--json", f"../{Path.cwd().name}/{store}"),
+        ("reproduce", "claims", "--store", store, "-o", store),
+    ):
+        said = turncoat(*words)
+        assert said.status == 2 and "is a store, which this would overwrite" in said.err
+    said = turncoat("results", "--store", store, "--csv", "same", "--json", "./same")
+    assert said.status == 2 and "named for two files" in said.err
+    assert Path(store).read_bytes() == before
+    assert not Path("a.csv").exists() and not Path("same").exists()
+
+
+def test_a_key_of_where_may_be_repeated(turncoat: Turncoat, store: str) -> None:
+    assert pairs(("seed=0", "seed=[1, 2]", "aware=False"), "--where", repeated=True) == {
+        "seed": [0, 1, 2],
+        "aware": False,
+    }
+    both = ("--where", "seed=0", "--where", "seed=1", "--where", "aware=False")
+    said = turncoat("figure", "heatmap", "--store", store, *both, "-o", "two.svg")
+    assert said.status == 0, said.err
+    assert "2 seeds" in Path("two.svg").read_text()
+
+
+def test_a_table_is_as_wide_as_it_must_be(turncoat: Turncoat) -> None:
+    for number, more in enumerate(
+        ("model = 'mlp'", "workers = 5\nhostile = 1", "optimizer = 'adam'\nmomentum = 0")
+    ):
+        grid = GRID if "workers" not in more else GRID.replace("write_access = [0.0001, 0.5]", "")
+        Path(f"{number}.toml").write_text(f"{grid}{more}\n")
+        said = turncoat("sweep", f"{number}.toml", "--store", "mixed.db", "--quiet")
+        assert said.status == 0, said.err
+    out = turncoat("results", "--store", "mixed.db").out
+    rows = [line for line in out.splitlines() if line.startswith("│")]
+    assert "…" not in out and all("[" in row for row in rows)
+
+
+def test_random_flips_alone_have_nothing_beside_them(turncoat: Turncoat) -> None:
+    Path("grid.toml").write_text(GRID.replace('goal = ["untargeted", "targeted"]', "selection = 'random'"))
+    out = turncoat("sweep", "grid.toml").out
+    assert "digits (unit), logistic: random flips\n" in out
+
+
+def test_an_experiment_file_may_begin_with_a_byte_order_mark(turncoat: Turncoat) -> None:
+    Path("bom.toml").write_text(GRID, encoding="utf-8-sig")
+    assert turncoat("sweep", "bom.toml", "--quiet").status == 0
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
@@ -190,17 +245,18 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "long.toml").write_text("epochs = 100000\nseeds = 1\nwrite_access = 0.5\n")
-    command = [sys.executable, "-m", "turncoat", "sweep", "long.toml"]
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, jobs: int) -> None:
+    (tmp_path / "long.toml").write_text("epochs = 100000\nseeds = 2\nwrite_access = 0.5\n")
+    command = [sys.executable, "-m", "turncoat", "sweep", "long.toml", "--jobs", str(jobs)]
     environment = os.environ | {"TURNCOAT_CHECKPOINT_SECONDS": "0.1", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         while process.poll() is None and not (tmp_path / "turncoat.db-wal").exists():
             time.sleep(0.02)
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
         _, told = process.communicate()
     assert process.returncode == 130
     assert told.startswith("turncoat: stopped") and told.count("\n") == 1

@@ -86,3 +86,18 @@ def test_examples_are_whole(name: str, count: int) -> None:
     from turncoat.sweep.experiment import cells, read
 
     assert len(cells(read(EXAMPLES / name))) == count
+
+
+def test_pictures_of_messages_can_be_chosen_by_the_number_of_hostile_workers(turncoat: Turncoat) -> None:
+    Path("crowd.toml").write_text(
+        "workers = 5\nhostile = [1, 2]\nepochs = 2\nlearning_rate = 0.2\nseeds = 1\n"
+    )
+    assert turncoat("sweep", "crowd.toml", "--store", "c.db", "--quiet").status == 0
+    where = ("--where", "selection=optimal", "--where")
+    for hostile in (1, 2):
+        picture = f"{hostile}.svg"
+        said = turncoat(
+            "figure", "visibility", "--store", "c.db", *where, f"hostile={hostile}", "-o", picture
+        )
+        assert said.status == 0, said.err
+        assert f"{hostile * 5}" in Path(picture).read_text()

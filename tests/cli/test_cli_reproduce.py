@@ -40,6 +40,14 @@ def test_the_list_names_every_artefact_with_its_cells_and_time(turncoat: Turncoa
         (("B:fig8", "-o", "taken"), "is a file"),
         (("claims", "--store", "nowhere.db"), "no such store"),
         (("claims", "--store", "nowhere.db", "-o", "no/where.md"), "no folder no"),
+        (
+            ("claims", "--store", "nowhere.db"),
+            "train into it with: turncoat reproduce NAMES --store nowhere.db",
+        ),
+        (("claims", "--from", "some", "--store", "nowhere.db"), "leave --from or --store out"),
+        (("extract", "--from", "some", "--store", "nowhere.db"), "leave --from or --store out"),
+        (("B:fig8", "--from", "some", "--store", "nowhere.db"), "leave --from or --store out"),
+        (("claims", "--csv", "x.csv", "--json", "x.csv"), "x.csv is named for two files"),
         (("extract", "B:fgi8"), "did you mean 'B:fig8'?"),
     ],
 )

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from turncoat.data import from_arrays, load
+from turncoat.data.split import stratified
 from turncoat.errors import TurncoatError
 
 RNG = np.random.default_rng(0)
@@ -204,3 +205,41 @@ def test_wrong_paths_are_named(tmp_path):
     np.savez(tmp_path / "mine.npz", x=X, y=Y)
     fails(tmp_path / "mine.npz", "label='kind' is for tables", label="kind")
     fails(tmp_path / "mine.npz", "test_share is 2.0", test_share=2.0)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = tmp_path / "mine.csv"
+    for header, twice in (("a,kind,kind", "kind"), ("a,a,kind", "a"), ("a ,a,kind", None)):
+        path.write_text("\n".join([header, *(f"{i},{i % 2},{i % 2}" for i in range(20))]))
+        if twice:
+            fails(path, f"two columns are named {twice!r}", label="kind")
+        else:
+            assert load(path, label="kind").d == 2
+
+
+@pytest.mark.parametrize("word", ["NA", "None", "null"])
+def test_a_class_that_reads_like_nothing_is_named(tmp_path, word):
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["a,kind", *(f"{i},{word if i % 2 else 'EU'}" for i in range(20))]))
+    fails(path, f"row 2, column 'kind' reads {word!r}, which counts as missing", label="kind")
+
+
+def test_a_named_index_is_a_column(tmp_path):
+    path = tmp_path / "mine.parquet"
+    TABLE.set_index(TABLE.columns[0]).to_parquet(path)
+    assert load(path, label="kind").d == TABLE.shape[1] - 1
+
+
+def test_classes_beyond_64_bits_are_refused(tmp_path):
+    path = tmp_path / "mine.parquet"
+    TABLE.assign(kind=np.arange(30, dtype=np.uint64) % 2 + 2**63).to_parquet(path)
+    fails(path, "integer classes must be below 2**63", label="kind")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5, 0.9])
+def test_both_parts_hold_every_class(share):
+    y = np.repeat([0, 1, 2, 3], [60, 56, 4, 2])
+    for seed in range(5):
+        kept, held_out = stratified(y, share, seed, "mine")
+        assert sorted([*kept, *held_out]) == list(range(len(y)))
+        assert set(y[kept]) == set(y[held_out]) == {0, 1, 2, 3}

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from turncoat import TurncoatError
 from turncoat.data import scale
 from turncoat.data.scale import SCALES
 
@@ -77,3 +78,15 @@ def test_columns_stored_first_come_out_in_rows():
     ours = SCALES["standard"](torch.from_numpy(np.asfortranarray(x)), torch.from_numpy(x_test), None)[0]
     assert ours.is_contiguous()
     assert (ours.numpy() == apply("standard", x, x_test)[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"), [("standard", 1e300, "no finite variance"), ("raw", 1e39, "float32")]
+)
+def test_values_beyond_a_scale_are_named(name, value, told):
+    x, x_test = table(0)
+    x[3, 2] = value
+    with pytest.raises(TurncoatError, match=told) as error:
+        apply(name, x, x_test)
+    assert "feature 2 (counted from 0)" in str(error.value)
+    assert np.isfinite(apply("unit", x, x_test)[0]).all()

@@ -46,7 +46,7 @@ def messages() -> pd.DataFrame:
     frame = pd.DataFrame({"round": np.repeat(np.arange(200), 10), "worker": np.tile(np.arange(10), 200)})
     hostile = frame["worker"] < 2
     return frame.assign(
-        hostile=hostile,
+        is_hostile=hostile,
         norm=random.gamma(20, 0.05, 2000) * np.where(hostile, 1.2, 1.0),
         cosine=np.clip(random.normal(0.8, 0.08, 2000) - 0.1 * hostile, -1, 1),
     )

@@ -79,7 +79,8 @@ def test_mixed_settings_are_named_and_can_be_chosen(curves, column, value, tmp_p
     mixed = pd.concat([curves, curves.assign(**{column: value})])
     path = tmp_path / "budget.png"
     with pytest.raises(
-        TurncoatError, match=f"mix several settings: {column} is .*; choose one, such as"
+        TurncoatError,
+        match=f"mix several settings: {column} is .*; choose one with where, on the command line such as --where",
     ) as error:
         draw("budget", mixed, path)
     assert "\n" not in str(error.value)
@@ -112,7 +113,7 @@ def test_a_column_that_is_not_known_does_not_mix_runs_silently(curves):
         ({"name": "spread", "over": "acces"}, "unknown axis 'acces'"),
         ({"name": "budget", "over": "x"}, "unknown choice for figure 'budget' 'over'"),
         ({"name": "matrix"}, "the results have no column 'aggregator'"),
-        ({"name": "visibility"}, "the results have no column 'round', 'worker', 'hostile', 'norm'"),
+        ({"name": "visibility"}, "the results have no column 'round', 'worker', 'is_hostile', 'norm'"),
         ({"name": "heatmap", "metric": "test_loss"}, "unknown metric of a heat map 'test_loss'"),
     ],
 )
@@ -158,9 +159,9 @@ def test_a_matrix_wants_one_budget(matrix_curves):
 
 def test_visibility_refuses_what_it_cannot_compare(messages):
     with pytest.raises(TurncoatError, match="only one kind"):
-        FIGURES["visibility"].draw(messages[messages["hostile"]])
+        FIGURES["visibility"].draw(messages[messages["is_hostile"]])
     with pytest.raises(TurncoatError, match="finite messages of only one kind"):
-        FIGURES["visibility"].draw(messages.assign(norm=messages["norm"].where(~messages["hostile"])))
+        FIGURES["visibility"].draw(messages.assign(norm=messages["norm"].where(~messages["is_hostile"])))
     two = pd.concat([messages.assign(aggregator="mean"), messages.assign(aggregator="krum")])
     with pytest.raises(TurncoatError, match="aggregator is 'krum' or 'mean'"):
         FIGURES["visibility"].draw(two)

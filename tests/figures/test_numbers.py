@@ -194,7 +194,7 @@ def test_matrix_marks_the_worst_cases(matrix_curves):
 
 def test_visibility_titles_and_shares(messages):
     figure = FIGURES["visibility"].draw(messages)
-    hostile = messages["hostile"]
+    hostile = messages["is_hostile"]
     ratio = messages["norm"][hostile].mean() / messages["norm"][~hostile].mean()
     auc = roc_auc_score(hostile, messages["norm"])
     assert figure.axes[0].get_title(loc="left") == f"norm: ratio hostile / honest {ratio:.3g}, AUC {auc:.3f}"

@@ -86,6 +86,7 @@ def worst_flips(
         else:  # such a rule works without forward mode, so what it is worth is found without it too
             worth = _scores(_reverse_directional, call, params, x, toward, loss)
             seen = _seen(kind, module, call, params, x, toward, worth, loss)
+        _check_scores(worth, x, params)
         labels = flip_labels(rule, seen, y, torch.arange(len(y), device=y.device), flips, draw)
     return _judged(worth, y, labels)
 
@@ -194,7 +195,28 @@ def _judged(worth: Float[Tensor, "n c"], y: Tensor, labels: Tensor) -> Flips:
     return Flips(labels, indices, gain.to(worth.dtype), float(before.mean()), float(after.mean()))
 
 
+def _check_scores(worth: Float[Tensor, "n c"], x: Tensor, params: Params) -> None:
+    """Not a number is no gain, so a broken input would read as an attack that does nothing."""
+    bad = ~worth.isfinite().all(1)
+    if not bool(bad.any()):
+        return
+    broken = [name for name, value in params.items() if not bool(value.isfinite().all())]
+    row = int(bad.nonzero()[0])
+    if broken:
+        cause = f"parameter {broken[0]!r} holds NaN or infinity: the training has diverged"
+    elif x.is_floating_point() and not bool(x[row].isfinite().all()):
+        cause = "its features hold NaN or infinity: fill them in or drop the row"
+    else:
+        cause = "the module's output or its derivative overflows there"
+    raise TurncoatError(f"the scores of row {row} (counted from 0) are not finite: {cause}")
+
+
 def _check_input(x: Tensor, y: Tensor, flips: int) -> None:
+    for name, value in (("x", x), ("y", y)):
+        if not isinstance(value, Tensor):
+            raise TurncoatError(
+                f"{name} is of type {type(value).__name__}, but must be a tensor: torch.as_tensor({name})"
+            )
     if y.ndim != 1 or len(x) != len(y) or y.dtype.is_floating_point:
         raise TurncoatError(
             f"labels are {tuple(y.shape)} {y.dtype} for {len(x)} examples, but must be ({len(x)},) and integer"
@@ -208,8 +230,14 @@ def _check_input(x: Tensor, y: Tensor, flips: int) -> None:
 
 
 def _check_classes(call: LogitsFn, params: Params, x: Tensor, y: Tensor) -> None:
-    with torch.no_grad():
-        logits = call(params, x[:1])
+    try:
+        with torch.no_grad():
+            logits = call(params, x[:1])
+    except RuntimeError as error:
+        if "dtype" not in str(error):
+            raise
+        own = next(iter(params.values())).dtype
+        raise TurncoatError(f"x is {x.dtype}, which the module does not take: try x.to({own})") from error
     check_logits(logits, 1)
     classes = logits.shape[1]
     if y.min() < 0 or y.max() >= classes:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from turncoat.cli import options
 from turncoat.errors import TurncoatError
@@ -42,6 +43,17 @@ def wish(asked: dict[str, Any], device: str | None = None) -> "Wanted":
 
     scales = tuple(choose(scale, SCALES, "scale") for scale in asked["scales"]) or tuple(SCALES)
     return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device)
+
+
+def refuse_both(extract: str | None) -> None:
+    """Refuse a store beside extracts: only one of them can be read.
+
+    Raises:
+        TurncoatError: if both were typed.
+    """
+    source = click.get_current_context().get_parameter_source("store")
+    if extract is not None and source is ParameterSource.COMMANDLINE:
+        raise TurncoatError("--from reads extracts in place of a store: leave --from or --store out")
 
 
 def made(output: str) -> Path:

@@ -1,5 +1,6 @@
 """``turncoat figure``: pictures from a store alone."""
 
+import itertools
 import json
 from typing import Any
 
@@ -22,7 +23,7 @@ Examples:
 @options.store
 @click.option("-o", "--output", metavar="FILE", help="Where to: .png, .svg or .pdf.  [default: NAME.png]")
 @click.option("--list", "listed", is_flag=True, help="Show which pictures there are.")
-@click.option("--metric", default="accuracy", show_default=True, help="accuracy or macro_f1.")
+@click.option("--metric", default="accuracy", show_default=True, help="accuracy, macro_f1 or test_loss.")
 @click.option("--statistic", default="tail", show_default=True, help="tail (last 10 % of epochs) or last.")
 @click.option("--where", multiple=True, metavar="KEY=VALUE", help="Keep these rows; may be repeated.")
 @click.option("--choose", multiple=True, metavar="KEY=VALUE", help="A picture's own choice; see --list.")
@@ -39,13 +40,14 @@ def figure(
     """Draw the picture NAME from a store."""
     from turncoat import errors
     from turncoat.figures import FIGURES, draw
+    from turncoat.figures.cells import MEASURED
     from turncoat.figures.files import check_path
     from turncoat.sweep.store import open_store
 
     if listed:
         for known, spec in FIGURES.items():
-            own = ", ".join(c for c in spec.choices if c not in ("where", "metric", "statistic"))
-            click.echo(f"{known:12} {spec.help}" + (f" (choices: {own})" if own else ""))
+            choices = ", ".join(own_choices(known))
+            click.echo(f"{known:12} {spec.help}" + (f" (choices: {choices})" if choices else ""))
         return
     if name is None:
         raise TurncoatError(f"which picture? type one of: {', '.join(sorted(FIGURES))}")
@@ -62,9 +64,12 @@ def figure(
         raise TurncoatError(
             f"{store}: the store has no cells yet; fill it with: turncoat sweep --store {store}"
         )
-    kept = pairs(where, "--where")
+    kept = pairs(where, "--where", repeated=True)
     for key in kept:
-        errors.choose(key, [str(column) for column in curves.columns], "column")
+        errors.choose(key, [str(c) for c in curves.columns if c not in MEASURED - {"seed"}], "column")
+    own = pairs(choose, "--choose")
+    for key in own:
+        errors.choose(key, own_choices(name), f"choice of figure {name!r}")
     draw(
         name,
         curves,
@@ -72,24 +77,39 @@ def figure(
         metric=metric,
         statistic=statistic,
         where=kept or None,
-        **pairs(choose, "--choose"),
+        **own,
     )
     click.echo(str(path))
 
 
-def pairs(texts: tuple[str, ...], option: str) -> dict[str, Any]:
+def own_choices(name: str) -> list[str]:
+    """What --choose may say for a picture; the other choices have options of their own."""
+    from turncoat.figures import FIGURES
+
+    return [choice for choice in FIGURES[name].choices if choice not in ("where", "metric", "statistic")]
+
+
+def pairs(texts: tuple[str, ...], option: str, repeated: bool = False) -> dict[str, Any]:
     """Keys and values; a value is read as a number, a list or true and false where it is one, else as text.
 
+    A key that is ``repeated`` has a list of all its values.
+
     Raises:
-        TurncoatError: for something without "=".
+        TurncoatError: for something without "=", or a key that may not be repeated and is.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise TurncoatError(f"{option} is {text!r}, but must be a key and a value, such as goal=targeted")
         try:
-            found[key] = json.loads(value)
+            read = json.loads(value.lower() if value in ("True", "False") else value)
         except json.JSONDecodeError:
-            found[key] = value
+            read = value
+        if key in found and not repeated:
+            raise TurncoatError(f"{option} {key} is given twice; give it once")
+        if key in found:
+            both = (part if isinstance(part, list) else [part] for part in (found[key], read))
+            read = [*itertools.chain(*both)]
+        found[key] = read
     return found

@@ -44,7 +44,8 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
         shown = [_pair(cells[k, b], rows) if (k, b) in cells else "" for b in _thinned(bs)]
         table.add_row(f"{k:g}", *shown)
     out = console()
-    out.print(f"{_data(flat)}: {settings} | random")
+    beside = "" if flat["selection"] == "random" else " | random"
+    out.print(f"{_data(flat)}: {settings}{beside}")
     out.print(table)
     out.print(
         f"accuracy over {clean['seeds']} seeds, last 10 % of the epochs; clean {clean['accuracy.mean']:.3f}, "

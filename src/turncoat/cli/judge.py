@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turncoat.cli.asked import asking, made, typed, wish
+from turncoat.cli.asked import asking, made, refuse_both, typed, wish
 from turncoat.errors import TurncoatError
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ def claims_(
     **asked: Any,
 ) -> None:
     """Judge the papers' claims by stated rules from what was measured."""
-    from turncoat.cli.results import refuse_place, write_whole
+    from turncoat.cli.results import refuse_places, write_whole
     from turncoat.reproduce import verdicts
 
+    refuse_both(extract)
     places = [Path(file) for file in (csv, json_file, output) if file]
-    for path in places:
-        refuse_place(path)
+    refuse_places(places)
     evidence, plans = gathered(store, extract, wish(asked))
     table = verdicts.details(evidence, plans, typed(asked) + f" --store {store}")
     if csv:
@@ -85,6 +85,10 @@ def holdings(store: str, extract: str | None) -> "tuple[Evidence | None, Known]"
     from turncoat.sweep.store import open_store
 
     if extract is None:
+        if not Path(store).exists():
+            raise TurncoatError(
+                f"{store}: there is no such store; train into it with: turncoat reproduce NAMES --store {store}"
+            )
         with open_store(store) as opened:
             return None, Known(opened.keys(), opened.lengths())
     held = extracts.read(Path(extract))
@@ -115,8 +119,10 @@ def extract_(names: tuple[str, ...], output: str, store: str, extract: str | Non
     from turncoat.reproduce import artefacts, evidence, extracts, plan
 
     wanted = wish(asked)
+    refuse_both(extract)
+    named = artefacts.chosen(names or ("all",))
     held, known = holdings(store, extract)
-    chosen = {a: plan.cells(plan.as_measured(a, wanted, known)) for a in artefacts.chosen(names or ("all",))}
+    chosen = {a: plan.cells(plan.as_measured(a, wanted, known)) for a in named}
     every = dict.fromkeys(cell for cells in chosen.values() for cell in cells)
     if held is not None:
         found = held.of(every)

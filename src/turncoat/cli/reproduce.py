@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turncoat.cli import judge, options
-from turncoat.cli.asked import asking, made, wish
+from turncoat.cli.asked import asking, made, refuse_both, typed, wish
 from turncoat.cli.progress import bar
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
@@ -72,6 +72,7 @@ def make(
     from turncoat.reproduce import artefacts, plan
 
     wanted = wish(asked, device)
+    refuse_both(extract)
     if listed:
         show_list(wanted, artefacts.chosen(names or ("all",)))
         return
@@ -86,7 +87,10 @@ def make(
         train([one for experiments in chosen.values() for one in experiments], store, quiet, jobs)
     for artefact, experiments in chosen.items():
         found = shared or read(store, experiments, artefact)
-        drawn = draw(artefact, experiments, found, folder, wanted.quick, artefact.name in names)
+        retype = typed(asked) + f" --store {store}"
+        drawn = draw(
+            artefact, experiments, found, folder, wanted.quick, retype if artefact.name in names else None
+        )
         if not quiet:
             where = folder / f"{artefact.stem}-*"
             click.echo(
@@ -137,9 +141,9 @@ def draw(
     evidence: "Evidence",
     folder: Path,
     quick: bool,
-    named: bool,
+    retype: str | None,
 ) -> str:
-    """Write the files of every scale that was measured; their names.
+    """Write the files of every scale that was measured; their names. ``retype`` are a named artefact's options.
 
     Raises:
         TurncoatError: if the user named the artefact, and nothing of it was measured.
@@ -147,8 +151,8 @@ def draw(
     from turncoat.reproduce import pictures
 
     measured = [one for one in experiments if pictures.is_measured(artefact, one, evidence)]
-    if named and not measured:
-        pictures.refuse_unmeasured(artefact, experiments[0], evidence)
+    if retype is not None and not measured:
+        pictures.refuse_unmeasured(artefact, experiments[0], evidence, retype)
     for one in measured:
         pictures.make(artefact, one, evidence, folder, quick)
     return ", ".join(one.axes["scale"][0] for one in measured)

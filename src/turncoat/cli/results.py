@@ -1,8 +1,9 @@
 """``turncoat results``: what a store holds, as a table or a file."""
 
 import functools
+import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ WRITERS: dict[str, Callable[["pd.DataFrame", Path], object]] = {
     "json": lambda frame, path: frame.to_json(path, orient="records", indent=1),
     "parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }
+SQLITE = b"SQLite format 3"  # how every store begins
 ALWAYS = ("dataset", "write_access", "local_budget", "selection")
 
 
@@ -43,8 +45,7 @@ def results(store: str, csv: str | None, json_file: str | None, parquet: str | N
     wanted = {kind: Path(file) for kind, file in files.items() if file is not None}
     if curves and not wanted:
         raise TurncoatError("curves are too long for a table: type --csv, --json or --parquet and a file")
-    for path in wanted.values():
-        refuse_place(path)
+    refuse_places(wanted.values())
     with open_store(store) as opened:
         frame = opened.curves() if curves else opened.summary()
     if frame.empty:
@@ -58,16 +59,34 @@ def results(store: str, csv: str | None, json_file: str | None, parquet: str | N
         show(frame)
 
 
-def refuse_place(path: Path) -> None:
-    """Refuse a path at which no file can be written.
+def refuse_places(paths: Iterable[Path]) -> None:
+    """Refuse paths at which files can't be written.
 
     Raises:
-        TurncoatError: if its folder is absent or it is a folder itself.
+        TurncoatError: if two are the same, a folder is absent, or a path is a folder or a store.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        refuse_place(path)
+        if path.resolve() in seen:
+            raise TurncoatError(f"{path} is named for two files; give each its own name")
+        seen.add(path.resolve())
+
+
+def refuse_place(path: Path) -> None:
+    """Refuse a path at which no file can be written, or where one would overwrite a store.
+
+    Raises:
+        TurncoatError: if its folder is absent, or it is a folder or a store itself.
     """
     if not path.parent.is_dir():
         raise TurncoatError(f"{path}: there is no folder {path.parent}; make it first, or name another file")
     if path.is_dir():
         raise TurncoatError(f"{path} is a folder; name a file in it")
+    if path.is_file() and os.access(path, os.R_OK):
+        with path.open("rb") as file:
+            if file.read(len(SQLITE)) == SQLITE:
+                raise TurncoatError(f"{path} is a store, which this would overwrite; name another file")
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -76,6 +95,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(part)
         part.replace(path)
+    except OSError as error:
+        raise TurncoatError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -84,7 +105,7 @@ def show(summary: "pd.DataFrame") -> None:
     """Print the table: settings that differ, statistics, notes."""
     from rich.table import Table
 
-    from turncoat.cli.show import console, interval, note, records
+    from turncoat.cli.show import interval, note, records, wide
     from turncoat.sweep.cells import COLUMNS, HOW
 
     attacked = summary[summary["write_access"] > 0]
@@ -96,14 +117,15 @@ def show(summary: "pd.DataFrame") -> None:
     for name in names:
         table.add_column(name.replace("_", " "))
     for name in ("k·b", "seeds", "accuracy [95 %]", "macro F1", "harm [95 %]"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("notes")
     for row in records(summary):
         clean = row["write_access"] == 0
-        shown = ["" if clean and n in ("local_budget", "selection") else str(row[n]) for n in names]
+        hidden = ("local_budget", "selection") if clean else ()
+        shown = ["" if n in hidden or row[n] is None else str(row[n]) for n in names]
         harm = "" if clean or "harm.mean" not in row else interval(row, "harm")
         f1 = f"{row['macro_f1.mean']:.3f}"
         figures = [f"{row['global_budget']:.4g}", str(row["seeds"]), interval(row, "accuracy"), f1, harm]
         notes = ("clean" if clean else "", note(row), str(row["warnings"]))
         table.add_row(*shown, *figures, " ".join(text for text in notes if text))
-    console().print(table)
+    wide(table)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +17,15 @@ WIDE = 160  # columns where nobody's terminal says how many
 def console() -> Console:
     """Standard output; as wide as the terminal, or wide enough for a table where there is none."""
     return Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, soft_wrap=False)
+
+
+def wide(table: Table) -> None:
+    """Print a table; where there is no terminal to fit into, as wide as it needs to be read."""
+    out = console()
+    if not sys.stdout.isatty():
+        needed = Console(width=100_000).measure(table).maximum
+        out = Console(width=max(WIDE, needed), highlight=False)
+    out.print(table)
 
 
 def records(table: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -94,16 +94,33 @@ def from_table(path: Path, label: str | None, test_share: float, seed: int, scal
 
 
 def _csv(path: Path) -> pd.DataFrame:
+    # read as it stands: pandas gives the second of two columns of one name another one
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    _refuse_twice(path, header)
     return pd.read_csv(path, low_memory=False)
 
 
-TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": pd.read_parquet}
+def _parquet(path: Path) -> pd.DataFrame:
+    frame = pd.read_parquet(path)
+    named = [name for name in frame.index.names if name is not None]
+    return frame.reset_index(named) if named else frame  # a named index was a column
+
+
+TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
+
+
+def _refuse_twice(path: Path, names: pd.Series) -> None:
+    if names.duplicated().any():
+        twice = names[names.duplicated()].iloc[0]
+        raise TurncoatError(f"{path}: two columns are named {twice!r}; give each its own name")
 
 
 def _frame(path: Path) -> pd.DataFrame:
     ending = path.suffix.lower()
     try:
         frame = TABLES[ending](path)
+    except TurncoatError:
+        raise
     # Arrow's and pandas' own errors are kinds of ValueError and OSError.
     except (OSError, ValueError, NotImplementedError) as error:
         raise TurncoatError(f"{path}: cannot be read as {ending} ({_first_line(error)})") from error
@@ -112,17 +129,15 @@ def _frame(path: Path) -> pd.DataFrame:
     if not len(frame):
         raise TurncoatError(f"{path}: the table has no rows")
     frame.columns = frame.columns.map(str)
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise TurncoatError(f"{path}: two columns are named {twice!r}; give each its own name")
+    _refuse_twice(path, frame.columns.to_series())
     return frame
 
 
 def _label_column(path: Path, frame: pd.DataFrame, label: str | None) -> str:
     if label is None:
         raise TurncoatError(
-            f'{path}: a table needs the name of its label column: give label="…", one of '
-            f"{listed(list(frame.columns))}"
+            f'{path}: a table needs the name of its label column: give label="…" (on the command line --label …),'
+            f" one of {listed(list(frame.columns))}"
         )
     if label not in frame.columns and len(frame.columns) > 20:
         raise TurncoatError(f"{path}: no column {label!r}; the columns are {listed(list(frame.columns))}")
@@ -134,14 +149,19 @@ def _classes(path: Path, frame: pd.DataFrame, column: str) -> np.ndarray:
     series = frame[column]
     missing = series.isna().to_numpy()
     if missing.any():
+        row = int(missing.argmax())
         raise TurncoatError(
-            f"{path}: row {missing.argmax() + 1}, column {column!r} is missing (counted from 1, without the "
-            "header): fill it in or drop the row"
+            f"{path}: row {row + 1}, column {column!r} {_as_missing(path, column, row)} (counted from 1, "
+            "without the header): fill it in or drop the row"
         )
     kind = types.infer_dtype(series, skipna=False)
     if kind == "categorical":
         series = series.astype(series.cat.categories.dtype)
         kind = types.infer_dtype(series, skipna=False)
+    if kind == "integer" and int(series.max()) > np.iinfo(np.int64).max:
+        raise TurncoatError(
+            f"{path}: label column {column!r} holds {series.max()}, but integer classes must be below 2**63"
+        )
     if kind in ("integer", "boolean"):
         return series.to_numpy(dtype=np.int64) if kind == "integer" else series.to_numpy(dtype=str)
     if kind == "string":
@@ -150,6 +170,15 @@ def _classes(path: Path, frame: pd.DataFrame, column: str) -> np.ndarray:
         f"{path}: label column {column!r} holds {kind} values (row 1: {series.iloc[0]!s}), but classes must "
         "be integers or strings"
     )
+
+
+def _as_missing(path: Path, column: str, row: int) -> str:
+    """What stands where a label is missing: nothing, or a word that is read so."""
+    if path.suffix.lower() == ".csv":
+        text = pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column].iloc[row]
+        if text:
+            return f"reads {text!r}, which counts as missing; a class needs another name"
+    return "is missing"
 
 
 def _features(path: Path, frame: pd.DataFrame) -> np.ndarray:

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float32, Float64, Real
 from torch import Tensor
 
+from turncoat.errors import TurncoatError
+
 # Rows are widened to float64 a block at a time, so that no second full copy is ever made.
 BLOCK = 1 << 20
 
@@ -19,7 +21,14 @@ Scale = Callable[[Real[Tensor, "n d"], Real[Tensor, "m d"], float | None], Pair]
 def raw(
     x: Real[Tensor, "n d"], x_test: Real[Tensor, "m d"], span: float | None = None
 ) -> tuple[Float32[Tensor, "n d"], Float32[Tensor, "m d"]]:
-    """Leave the values as they are."""
+    """Leave the values as they are.
+
+    Raises:
+        TurncoatError: for a value that float32 cannot hold.
+    """
+    for part in (x, x_test):
+        largest = part.abs().amax(0) if part.dtype == torch.float64 else part.new_zeros(1)
+        _refuse_huge(largest, largest > torch.finfo(torch.float32).max, "float32 cannot hold")
     return x.to(torch.float32), x_test.to(torch.float32)
 
 
@@ -43,15 +52,28 @@ def standard(
     """Subtract each feature's training mean and divide by its standard deviation (over n, not n - 1).
 
     A feature that is constant in the training data becomes 0.
+
+    Raises:
+        TurncoatError: for values so large that their variance overflows.
     """
     zero = torch.zeros(x.shape[1], dtype=torch.float64)
     mean = sum((block.double().sum(0) for block in _blocks(x)), zero) / len(x)
     square = sum(((block.double() - mean).square_().sum(0) for block in _blocks(x)), zero) / len(x)
+    _refuse_huge(x.abs().amax(0), ~square.isfinite(), "have no finite variance")
     width = _never_zero(square.sqrt(), x.amin(0) == x.amax(0))
     return _affine(x, mean, width), _affine(x_test, mean, width)
 
 
 SCALES: dict[str, Scale] = {"raw": raw, "unit": unit, "standard": standard}
+
+
+def _refuse_huge(largest: Tensor, bad: Tensor, told: str) -> None:
+    if bool(bad.any()):
+        column = int(bad.nonzero()[0])
+        raise TurncoatError(
+            f"feature {column} (counted from 0) reaches {float(largest[column]):.3g}, values that {told}: divide it by"
+            " a fitting unit first"
+        )
 
 
 def _never_zero(width: Float64[Tensor, " d"], constant: Tensor) -> Float64[Tensor, " d"]:

@@ -91,8 +91,10 @@ def draw(
     files.check_path(path)
     errors.choose(metric, cells.METRICS, "metric")
     errors.choose(statistic, cells.STATISTICS, "statistic")
-    for choice in choices:
+    for choice, value in choices.items():
         errors.choose(choice, spec.choices, f"choice for figure {name!r}")
+        if isinstance(spec.choices[choice], bool) and not isinstance(value, bool):
+            raise errors.TurncoatError(f"{choice} is {value!r}, but must be true or false")
     for choice, value, usual in (("metric", metric, "accuracy"), ("statistic", statistic, "tail")):
         if choice in spec.choices:
             choices[choice] = value

@@ -141,9 +141,10 @@ def keep(frame: pd.DataFrame, where: Mapping[str, object] | None, compared: bool
 def mixed(columns: Mapping[str, Sequence[object]]) -> errors.TurncoatError:
     """The error for rows that should not share a picture."""
     parts = [f"{name} is {' or '.join(map(repr, values[:6]))}" for name, values in columns.items()]
-    example = " ".join(f"{name}={values[0]}" for name, values in columns.items())
+    example = " ".join(f"--where {name}={values[0]}" for name, values in columns.items())
     return errors.TurncoatError(
-        f"these results mix several settings: {'; '.join(parts)}; choose one, such as {example}"
+        f"these results mix several settings: {'; '.join(parts)}; choose one with where, on the command line such as"
+        f" {example}"
     )
 
 

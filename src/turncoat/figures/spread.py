@@ -40,6 +40,10 @@ def spread(
     y_label = f"std of {cells.METRICS[metric]}"
     dashed = [] if runs.random.empty else ["Dashed: random flips at the same k and b"]
     if over == "global_budget":
+        if local_budget != 1.0:
+            raise errors.TurncoatError(
+                f"local_budget={local_budget!r} does nothing over the global budget: leave it out"
+            )
         text = captions.caption(f"{lead} over the global budget", runs, statistic, dashed)
         return draw_panels(runs, metric, statistic, "std", y_label, text, captioned)
     runs = _at(runs, local_budget)

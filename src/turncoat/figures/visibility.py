@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from turncoat import errors
 from turncoat.figures import captions, cells, style
 
-COLUMNS = ("round", "worker", "hostile", "norm", "cosine")
+COLUMNS = ("round", "worker", "is_hostile", "norm", "cosine")
 SIDES = (("honest", style.BLUE, ""), ("hostile", style.ORANGE, "////"))
 BINS = 30
 
@@ -25,7 +25,7 @@ def visibility(
 ) -> Figure:
     """Distributions of the gradient norm and of the cosine to the honest mean; ratio and ROC-AUC in the titles.
 
-    ``messages`` has one row per round and worker: ``round``, ``worker``, ``hostile`` (true or false),
+    ``messages`` has one row per round and worker: ``round``, ``worker``, ``is_hostile`` (true or false),
     ``norm`` (Euclidean norm of what the worker sent), ``cosine`` (between it and the mean of what the other
     honest workers sent in that round); and, if they are known, ``seed`` and the columns of the setting.
     ``Results.visibility`` makes such a frame. The ratio is the hostile mean norm over the honest one. An AUC
@@ -36,7 +36,7 @@ def visibility(
         TurncoatError: for missing columns, only one kind of worker, or mixed settings.
     """
     rows, lost = _checked(messages, where)
-    hostile = rows["hostile"].to_numpy(dtype=bool)
+    hostile = rows["is_hostile"].to_numpy(dtype=bool)
     figure, top = style.canvas(style.ONE_COLUMN, 3.1, _caption(rows, hostile, lost), captioned)
     axes = top.subplots(2, 1)
     runs = [run for _, run in rows.groupby("seed")] if "seed" in rows else [rows]
@@ -52,13 +52,13 @@ def visibility(
 
 
 def _ratio(run: pd.DataFrame) -> float:
-    hostile = run["hostile"].astype(bool)
+    hostile = run["is_hostile"].astype(bool)
     honest = float(run["norm"][~hostile].mean())
     return float(run["norm"][hostile].mean()) / honest if honest > 0 else float("inf")
 
 
 def _auc(runs: Sequence[pd.DataFrame], sign: str) -> float:
-    areas = [float(roc_auc_score(run["hostile"].astype(bool), run[sign])) for run in runs]
+    areas = [float(roc_auc_score(run["is_hostile"].astype(bool), run[sign])) for run in runs]
     return float(np.mean([max(area, 1 - area) for area in areas]))
 
 
@@ -74,9 +74,9 @@ def _checked(messages: pd.DataFrame, where: Mapping[str, object] | None) -> tupl
         raise cells.mixed(several)
     good = np.isfinite(rows[["norm", "cosine"]].to_numpy(dtype=float)).all(1)
     kinds = (
-        rows[good].groupby("seed")["hostile"]
+        rows[good].groupby("seed")["is_hostile"]
         if "seed" in rows
-        else rows[good].groupby(lambda _: 0)["hostile"]
+        else rows[good].groupby(lambda _: 0)["is_hostile"]
     )
     if not good.any() or (kinds.nunique() < 2).any():
         raise errors.TurncoatError(

@@ -76,8 +76,8 @@ def is_measured(artefact: Artefact, asked: Experiment, evidence: Evidence) -> bo
     return rows["seed"].nunique() >= (2 if artefact.figure == "spread" else 1)
 
 
-def refuse_unmeasured(artefact: Artefact, asked: Experiment, evidence: Evidence) -> None:
-    """Refuse to draw what is not there.
+def refuse_unmeasured(artefact: Artefact, asked: Experiment, evidence: Evidence, options: str = "") -> None:
+    """Refuse to draw what is not there; ``options`` are those of the command line that asked for it.
 
     Raises:
         TurncoatError: says which command trains it.
@@ -88,8 +88,8 @@ def refuse_unmeasured(artefact: Artefact, asked: Experiment, evidence: Evidence)
         scale, epochs = asked.axes["scale"][0], max(asked.axes["epochs"])
         raise errors.TurncoatError(
             f"{artefact.name} in {scale} scale: the results hold no attacked run of {epochs} epochs; train them with:"
-            f" turncoat reproduce {artefact.name} --scale {scale}, or say with --epochs, --seeds or --quick which"
-            " they hold"
+            f" turncoat reproduce {artefact.name} --scale {scale}{options}, or say with --epochs, --seeds or"
+            " --quick which they hold"
         )
 
 

@@ -54,7 +54,7 @@ def read(path: str | Path) -> Experiment:
     """
     file = Path(path)
     try:
-        keys = tomllib.loads(file.read_text(encoding="utf-8"))
+        keys = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise TurncoatError(f"{path}: {error.strerror or error}; give the path of a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -5,6 +5,8 @@ while two stacks side by side gain nearly all of a second core.
 """
 
 import multiprocessing
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,8 +30,9 @@ def helped(experiment: Experiment, path: Path, jobs: int) -> Iterator[None]:
     helpers = [
         fresh.Process(target=_help, args=(experiment, path, share), daemon=True) for _ in range(jobs - 1)
     ]
-    for helper in helpers:
-        helper.start()
+    with _undisturbed():
+        for helper in helpers:
+            helper.start()
     torch.set_num_threads(share)
     try:
         yield
@@ -41,10 +44,23 @@ def helped(experiment: Experiment, path: Path, jobs: int) -> Iterator[None]:
             helper.terminate()
 
 
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Processes begun inside never see Ctrl-C: the first process does, and ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _help(experiment: Experiment, path: Path, threads: int) -> None:
     torch.set_num_threads(threads)
     # whatever goes wrong here goes wrong in the first process too, or it trains what is left: it speaks for all
     from turncoat.sweep.runner import sweep  # which starts the helpers in its turn
 
-    with suppress(Exception, KeyboardInterrupt):
+    with suppress(Exception):
         sweep(experiment, path)

@@ -38,6 +38,8 @@ def train(
             the federation.
     """
     chosen = _check(dataset, threats, seeds, recipe)
+    if not isinstance(federation, Federation):
+        raise errors.TurncoatError(f"federation is {federation!r}, but must be a Federation(...)")
     data = material(models.build(model, dataset), dataset, device)
     placed = (placed_in(federation, threat, recipe) for threat in threats)
     wanted = (CLEAN, *dict.fromkeys(t for t in placed if not t.is_clean))

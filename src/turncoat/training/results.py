@@ -95,7 +95,9 @@ class Results:
                 continue
             looks, workers, _ = run.samples.shape
             frame = pd.DataFrame(run.samples.reshape(looks * workers, -1), columns=list(SIGNS))
-            frame.insert(0, "hostile", np.tile(np.arange(workers) < self.setting.federation.hostile, looks))
+            frame.insert(
+                0, "is_hostile", np.tile(np.arange(workers) < self.setting.federation.hostile, looks)
+            )
             frame.insert(0, "worker", np.tile(np.arange(workers), looks))
             frame.insert(0, "round", np.repeat(np.arange(looks), workers))
             frame.insert(0, "seed", run.seed)
