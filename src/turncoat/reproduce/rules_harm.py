@@ -133,9 +133,10 @@ def carries_over(points: pd.DataFrame, statistic: str) -> Finding | None:
         parts[f"{dataset} {model}"] = found.mean >= LEAST_HARM and (found.above or found.seeds < 2)
         texts.append(f"{dataset} {model} {points_text(found)} at k·b = {budget(rows).iloc[0]:g}")
         seeds.append(found.seeds)
-    absent = [f"{d} {m}" for d, m in DEEP if f"{d} {m}" not in parts]
     if not parts:
         return None
+    absent = [name for d, m in DEEP if (name := f"{d} {m}") not in parts]
+    parts |= dict.fromkeys(absent, False)  # what nobody measured does not hold yet
     text = "; ".join(texts) + (f"; not measured: {', '.join(absent)}" if absent else "")
     return Finding(parts, text, None, min(seeds))
 
