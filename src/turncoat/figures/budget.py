@@ -33,7 +33,7 @@ def budget(
     """
     errors.choose(metric, cells.METRICS, "metric")
     runs = cells.read(curves, where, metric)
-    lead = f"{cells.METRICS[metric].capitalize()} over the global budget, one line per write access k"
+    lead = f"{captions.opening(cells.METRICS[metric])} over the global budget, one line per write access k"
     notes = [] if runs.random.empty else ["Dashed: random flips at the same k and b"]
     text = captions.caption(lead, runs, statistic, [f"Bands: {captions.INTERVAL}", *notes])
     return draw_panels(runs, metric, statistic, "mean", cells.METRICS[metric], text, captioned)

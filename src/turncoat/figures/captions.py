@@ -25,6 +25,11 @@ def caption(lead: str, runs: Runs, statistic: str | None, notes: Sequence[str] =
     return sentences([*parts, *warnings(runs.rows)])
 
 
+def opening(name: str) -> str:
+    """A name as the first words of a sentence; the rest keeps its capitals, as in macro F1."""
+    return name[:1].upper() + name[1:]
+
+
 def sentences(parts: Sequence[str]) -> str:
     """The parts that are not empty, each with a full stop."""
     return " ".join(part.rstrip(".") + "." for part in parts if part)

@@ -38,7 +38,7 @@ def epochs(
     shown = [(budget, goal, ks) for budget in chosen for goal, ks in _panels(runs, budget)]
     accesses = sorted({k for _, _, ks in shown for k in ks})
     text = captions.caption(
-        f"{cells.METRICS[metric].capitalize()} over epochs at k·b = {', '.join(f'{b:g}' for b in chosen)}",
+        f"{captions.opening(cells.METRICS[metric])} over epochs at k·b = {', '.join(f'{b:g}' for b in chosen)}",
         runs,
         None,
         [f"Lines: mean over seeds; bands: {captions.INTERVAL}"],

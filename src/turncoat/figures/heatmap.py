@@ -36,7 +36,7 @@ def heatmap(
     clean = cells.clean_value(runs, metric, statistic)
     chance = runs.value("chance") if metric == "accuracy" else None
     text = captions.caption(
-        f"{cells.METRICS[metric].capitalize()} (%) over write access k and local budget b",
+        f"{captions.opening(cells.METRICS[metric])} (%) over write access k and local budget b",
         runs,
         statistic,
     )

@@ -150,7 +150,7 @@ def _caption(rows: pd.DataFrame, clean: pd.Series, metric: str, statistic: str) 
         for n, c in zip("kb", cells.AXES, strict=True)
     ]
     parts = [
-        f"{cells.METRICS[metric].capitalize()} (%) of every attack against every aggregator, {', '.join(budget)}"
+        f"{captions.opening(cells.METRICS[metric])} (%) of every attack against every aggregator, {', '.join(budget)}"
     ]
     parts += [captions.setting(rows), captions.statistic_text(rows, statistic)]
     if clean.isna().any():
