@@ -163,9 +163,9 @@ def norm_ratio(points: pd.DataFrame, statistic: str) -> Finding | None:
         name = f"{row['dataset']} {row['model']}"
         parts[name] = parts.get(name, False) or fits
         if row["hostile"] == 1:
-            reading = READINGS[row["reading"]].split()[0]
+            reading = READINGS[row["reading"]]
             texts.append(
-                f"{name} {mean:.3g} [{row['low']:.3g}, {row['high']:.3g}] ({reading} norm; paper {paper:.3g})"
+                f"{name} {mean:.3g} [{row['low']:.3g}, {row['high']:.3g}] ({reading}; paper {paper:.3g})"
             )
         seeds.append(row["seeds"])
     return Finding(parts, "; ".join(texts), None, min(seeds))
