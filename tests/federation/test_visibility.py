@@ -121,7 +121,7 @@ def test_a_run_reports_what_its_workers_sent(multi):
         np.testing.assert_allclose(part["norm"], [np.linalg.norm(m) for m in messages], rtol=1e-5)
         np.testing.assert_allclose(part["example_norm"], norms, rtol=1e-5)
         np.testing.assert_allclose(part["label_shift"], shifts, atol=1e-7)
-        assert part["hostile"].tolist() == [True, False, False, False]
+        assert part["is_hostile"].tolist() == [True, False, False, False]
     row = results.summary().iloc[1]
     assert row["visibility.label_shift"] > 0 and row["visibility.norm_ratio"] > 0
 

@@ -94,7 +94,7 @@ def test_the_store_gives_back_what_train_gives(stored: Path) -> None:
         found = seen[seen["aggregator"] == aggregator].sort_values(by).reset_index(drop=True)
         np.testing.assert_allclose(found["norm"], wanted["norm"], rtol=1e-5)
         np.testing.assert_allclose(found["label_shift"], wanted["label_shift"], atol=1e-6)
-        assert (found["hostile"] == wanted["hostile"]).all()
+        assert (found["is_hostile"] == wanted["is_hostile"]).all()
     assert {"workers", "hostile", "partition", "aggregator"} <= set(curves) & set(seen) & set(summary)
 
 
