@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from turncoat import TurncoatError
-from turncoat.sweep import experiment, processes, runner
+from turncoat.sweep import claims, experiment, processes, runner
 from turncoat.sweep.runner import INTERVAL, sweep
 from turncoat.sweep.store import open_store
 
@@ -61,8 +61,8 @@ def whole(grid: Path) -> dict[str, tuple[Any, ...]]:
     return rows(store)
 
 
-def begin(grid: Path, store: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "turncoat", "sweep", str(grid), "--store", str(store), "--quiet"]
+def begin(grid: Path, store: Path, *more: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "turncoat", "sweep", str(grid), "--store", str(store), "--quiet", *more]
     return subprocess.Popen(
         command, env=os.environ | {INTERVAL: "0.05", "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
     )
@@ -199,6 +199,27 @@ def test_two_processes_share_the_work(grid: Path, whole: dict[str, tuple[Any, ..
     assert f"{CELLS} cells, {CELLS} of them trained now" in done.stdout
     assert rows(store) == whole
     assert count(store, "leases") == count(store, "checkpoints") == 0
+
+
+def test_helpers_end_when_the_first_process_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "long.toml").write_text("epochs = 100000\nseeds = 2\nwrite_access = 0.5\n")
+    store = tmp_path / "store.db"
+
+    def owners() -> list[int]:
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
+            found = [int(pid) for (pid,) in connection.execute("SELECT pid FROM leases")]
+        connection.close()
+        return found
+
+    first = begin(tmp_path / "long.toml", store, "--jobs", "2")
+    wait_until(lambda: len(owners()) == 2, first)
+    (helper,) = set(owners()) - {first.pid}
+    assert claims.is_running(helper)
+    first.kill()
+    first.communicate(timeout=60)  # the pipe stays open as long as a helper lives
+    while claims.is_running(helper):  # between closing its files and having ended
+        time.sleep(0.01)
+    assert owners() == [first.pid]  # a helper gives back what it holds
 
 
 def test_helpers_take_no_more_threads_than_there_are(

@@ -63,4 +63,11 @@ def _help(experiment: Experiment, path: Path, threads: int) -> None:
     from turncoat.sweep.runner import sweep  # which starts the helpers in its turn
 
     with suppress(Exception):
-        sweep(experiment, path)
+        sweep(experiment, path, _unless_orphaned)
+
+
+def _unless_orphaned(done: int, total: int) -> None:
+    """End when the first process is gone, however it went: nobody else would stop a helper."""
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        raise SystemExit
