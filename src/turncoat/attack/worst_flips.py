@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from turncoat.attack.direction import Params, untargeted
+from turncoat.attack.given import check_classes, check_input, check_scores, checked_direction
 from turncoat.attack.scores import (
     LogitsFn,
     Loss,
     centred,
-    check_direction,
     check_logits,
     directional,
     loss_scores,
@@ -27,7 +27,7 @@ from turncoat.attack.scores import (
     slopes,
 )
 from turncoat.attack.selection import Rule, Selection, flip_labels, resolve
-from turncoat.errors import TurncoatError, whole
+from turncoat.errors import TurncoatError
 from turncoat.models.probe import last_layer
 from turncoat.models.stack import head_only
 
@@ -67,11 +67,11 @@ def worst_flips(
         TurncoatError: for flips outside 0 … n, labels that are no class, a direction that does not fit, an output
             that is not (n, c), a loss that is not per example, or an operation without a forward-mode derivative.
     """
-    _check_input(x, y, flips)
+    check_input(x, y, flips)
     rule = resolve(selection)
     draw = generator if generator is not None else torch.Generator().manual_seed(0)
     with _at_rest(module) as (call, params):
-        _check_classes(call, params, x, y)
+        check_classes(call, params, x, y)
         if isinstance(direction, str):
             if direction != "untargeted":
                 raise TurncoatError(
@@ -79,14 +79,14 @@ def worst_flips(
                 )
             toward = untargeted(_gradient(call, params, x, y, loss))
         else:
-            toward = _checked(params, direction)
+            toward = checked_direction(params, direction)
         kind = rule.needs if isinstance(rule, Selection) else "scores"
         if kind in ("scores", "centred"):
             seen = worth = _scores(directional, call, params, x, toward, loss)
         else:  # such a rule works without forward mode, so what it is worth is found without it too
             worth = _scores(_reverse_directional, call, params, x, toward, loss)
             seen = _seen(kind, module, call, params, x, toward, worth, loss)
-        _check_scores(worth, x, params)
+        check_scores(worth, x, params)
         labels = flip_labels(rule, seen, y, torch.arange(len(y), device=y.device), flips, draw)
     return _judged(worth, y, labels)
 
@@ -193,65 +193,3 @@ def _judged(worth: Float[Tensor, "n c"], y: Tensor, labels: Tensor) -> Flips:
     after = worth.gather(1, labels.long().unsqueeze(1)).squeeze(1).double()
     gain = (after - before)[indices] / len(y)
     return Flips(labels, indices, gain.to(worth.dtype), float(before.mean()), float(after.mean()))
-
-
-def _check_scores(worth: Float[Tensor, "n c"], x: Tensor, params: Params) -> None:
-    """Not a number is no gain, so a broken input would read as an attack that does nothing."""
-    bad = ~worth.isfinite().all(1)
-    if not bool(bad.any()):
-        return
-    broken = [name for name, value in params.items() if not bool(value.isfinite().all())]
-    row = int(bad.nonzero()[0])
-    if broken:
-        cause = f"parameter {broken[0]!r} holds NaN or infinity: the training has diverged"
-    elif x.is_floating_point() and not bool(x[row].isfinite().all()):
-        cause = "its features hold NaN or infinity: fill them in or drop the row"
-    else:
-        cause = "the module's output or its derivative overflows there"
-    raise TurncoatError(f"the scores of row {row} (counted from 0) are not finite: {cause}")
-
-
-def _check_input(x: Tensor, y: Tensor, flips: int) -> None:
-    for name, value in (("x", x), ("y", y)):
-        if not isinstance(value, Tensor):
-            raise TurncoatError(
-                f"{name} is of type {type(value).__name__}, but must be a tensor: torch.as_tensor({name})"
-            )
-    if y.ndim != 1 or len(x) != len(y) or y.dtype.is_floating_point:
-        raise TurncoatError(
-            f"labels are {tuple(y.shape)} {y.dtype} for {len(x)} examples, but must be ({len(x)},) and integer"
-        )
-    if x.device != y.device:
-        raise TurncoatError(f"x is on {x.device}, y on {y.device}: put both where the module is")
-    if not len(y):
-        raise TurncoatError("no examples given: x and y are empty")
-    if whole(flips, "flips") > len(y):
-        raise TurncoatError(f"flips is {flips}, but there are only {len(y)} examples to flip")
-
-
-def _check_classes(call: LogitsFn, params: Params, x: Tensor, y: Tensor) -> None:
-    try:
-        with torch.no_grad():
-            logits = call(params, x[:1])
-    except RuntimeError as error:
-        if "dtype" not in str(error):
-            raise
-        own = next(iter(params.values())).dtype
-        raise TurncoatError(f"x is {x.dtype}, which the module does not take: try x.to({own})") from error
-    check_logits(logits, 1)
-    classes = logits.shape[1]
-    if y.min() < 0 or y.max() >= classes:
-        raise TurncoatError(
-            f"labels run from {int(y.min())} to {int(y.max())}, but the module has {classes} classes: 0 …"
-            f" {classes - 1}"
-        )
-
-
-def _checked(params: Params, direction: Params) -> Params:
-    missing = [name for name in params if name not in direction]
-    if missing:
-        raise TurncoatError(
-            f"the direction lacks {missing[0]!r}: give one tensor for each of {', '.join(params)}"
-        )
-    check_direction(params, direction)
-    return {name: value.to(params[name]) for name, value in direction.items()}
