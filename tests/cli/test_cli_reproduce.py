@@ -93,7 +93,9 @@ def test_an_artefact_from_training_to_verdicts(
     first = next(row for row in rows if row["claim"] == 1)
     assert first["verdict"] == "does not hold"
     assert turncoat("reproduce", "claims", *SMALL).out.count("not measured") >= 8
-    other = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "unit")
+    longer = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "unit", "-o", "longer")
+    assert longer.status == 0 and "1 of 200 epochs" in Path("longer/B-fig20-unit.txt").read_text()
+    other = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "raw")
     assert other.status == 2 and "no attacked run of 200 epochs" in other.err
     assert "B:fig9: nothing measured" in turncoat("reproduce", "B", *SMALL, "--no-training").out
     alone = turncoat("reproduce", "B:fig6", *SMALL, "--no-training")

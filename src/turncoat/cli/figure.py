@@ -2,12 +2,15 @@
 
 import itertools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from turncoat.cli import options
 from turncoat.errors import TurncoatError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXAMPLES = """
 \b
@@ -42,7 +45,6 @@ def figure(
     from turncoat.figures import FIGURES, draw
     from turncoat.figures.cells import MEASURED
     from turncoat.figures.files import check_path
-    from turncoat.sweep.store import open_store
 
     if listed:
         for known, spec in FIGURES.items():
@@ -53,33 +55,37 @@ def figure(
         raise TurncoatError(f"which picture? type one of: {', '.join(sorted(FIGURES))}")
     path = check_path(output or f"{errors.choose(name, FIGURES, 'figure')}.png")
     errors.choose(name, FIGURES, "figure")
-    with open_store(store) as opened:
-        curves = getattr(opened, FIGURES[name].reads)()
-        bare = FIGURES[name].reads != "curves" and curves.empty and opened.keys()
-    if bare:
-        raise TurncoatError(
-            f"{store}: no cell of the store is a federation, so there are no messages; sweep one with workers set"
-        )
-    if curves.empty:
-        raise TurncoatError(
-            f"{store}: the store has no cells yet; fill it with: turncoat sweep --store {store}"
-        )
+    curves = read(store, FIGURES[name].reads)
     kept = pairs(where, "--where", repeated=True)
     for key in kept:
         errors.choose(key, [str(c) for c in curves.columns if c not in MEASURED - {"seed"}], "column")
     own = pairs(choose, "--choose")
     for key in own:
         errors.choose(key, own_choices(name), f"choice of figure {name!r}")
-    draw(
-        name,
-        curves,
-        path,
-        metric=metric,
-        statistic=statistic,
-        where=kept or None,
-        **own,
-    )
+    draw(name, curves, path, metric=metric, statistic=statistic, where=kept or None, **own)
     click.echo(str(path))
+
+
+def read(store: str, kind: str) -> "pd.DataFrame":
+    """The frame of this kind, ``curves`` or ``visibility``, from a store.
+
+    Raises:
+        TurncoatError: if the store has no such rows.
+    """
+    from turncoat.sweep.store import open_store
+
+    with open_store(store) as opened:
+        frame: pd.DataFrame = getattr(opened, kind)()
+        if frame.empty and opened.keys():
+            raise TurncoatError(
+                f"{store}: no cell of the store is a federation, so there are no messages; sweep one with workers"
+                " set"
+            )
+    if frame.empty:
+        raise TurncoatError(
+            f"{store}: the store has no cells yet; fill it with: turncoat sweep --store {store}"
+        )
+    return frame
 
 
 def own_choices(name: str) -> list[str]:

@@ -31,7 +31,6 @@ def claims_(
     from turncoat.cli.results import refuse_places, write_whole
     from turncoat.reproduce import verdicts
 
-    refuse_both(extract)
     places = [Path(file) for file in (csv, json_file, output) if file]
     refuse_places(places)
     evidence, plans = gathered(store, extract, wish(asked))
@@ -84,6 +83,7 @@ def holdings(store: str, extract: str | None) -> "tuple[Evidence | None, Known]"
     from turncoat.reproduce.plan import Known
     from turncoat.sweep.store import open_store
 
+    refuse_both(extract)
     if extract is None:
         if not Path(store).exists():
             raise TurncoatError(
@@ -119,7 +119,6 @@ def extract_(names: tuple[str, ...], output: str, store: str, extract: str | Non
     from turncoat.reproduce import artefacts, evidence, extracts, plan
 
     wanted = wish(asked)
-    refuse_both(extract)
     named = artefacts.chosen(names or ("all",))
     held, known = holdings(store, extract)
     chosen = {a: plan.cells(plan.as_measured(a, wanted, known)) for a in named}

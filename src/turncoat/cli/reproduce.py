@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turncoat.cli import judge, options
-from turncoat.cli.asked import asking, made, refuse_both, typed, wish
+from turncoat.cli.asked import asking, made, typed, wish
 from turncoat.cli.progress import bar
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
@@ -72,18 +72,17 @@ def make(
     from turncoat.reproduce import artefacts, plan
 
     wanted = wish(asked, device)
-    refuse_both(extract)
     if listed:
         show_list(wanted, artefacts.chosen(names or ("all",)))
         return
     chosen = {artefact: plan.planned(artefact, wanted) for artefact in artefacts.chosen(names)}
     refuse_scales(chosen, wanted, names)
-    folder = made(output)
     shared = None
     if extract is not None or no_training:
         shared, known = judge.holdings(store, extract)
         chosen = {artefact: plan.as_measured(artefact, wanted, known) for artefact in chosen}
-    else:
+    folder = made(output)
+    if extract is None and not no_training:
         train([one for experiments in chosen.values() for one in experiments], store, quiet, jobs)
     for artefact, experiments in chosen.items():
         found = shared or read(store, experiments, artefact)
