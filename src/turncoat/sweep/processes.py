@@ -5,6 +5,7 @@ while two stacks side by side gain nearly all of a second core.
 """
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -62,12 +63,14 @@ def _help(experiment: Experiment, path: Path, threads: int) -> None:
     # whatever goes wrong here goes wrong in the first process too, or it trains what is left: it speaks for all
     from turncoat.sweep.runner import sweep  # which starts the helpers in its turn
 
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     with suppress(Exception):
-        sweep(experiment, path, _unless_orphaned)
+        sweep(experiment, path)
 
 
-def _unless_orphaned(done: int, total: int) -> None:
-    """End when the first process is gone, however it went: nobody else would stop a helper."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        raise SystemExit
+def _end_with_the_first() -> None:
+    """End this process at once when the first is gone, however it went: nobody else would stop a helper."""
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os._exit(1)  # what it holds is free as soon as its owner is dead
