@@ -10,7 +10,7 @@ import pytest
 from turncoat.reproduce import rules_harm, rules_shape, verdicts
 from turncoat.reproduce.claims import CLAIMS
 from turncoat.reproduce.evidence import Evidence
-from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNKNOWN, Finding
+from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNDECIDED, UNKNOWN, Finding, estimate
 from turncoat.reproduce.verdicts import Share
 
 Runs = list[dict[str, Any]]
@@ -26,6 +26,7 @@ COMMON = {
     "patience": 0,
     "epochs": 200,
     "chance": 0.53,
+    "lasted": 200,
     "step_stability": 316.0,
     "norm_ratio": np.nan,
     "example_norm_ratio": np.nan,
@@ -58,6 +59,19 @@ def judged(rule: Callable[[pd.DataFrame, str], Finding | None], *parts: Runs) ->
     return UNKNOWN if found is None else found.verdict
 
 
+def of_seeds(rows: Runs, count: int) -> Runs:
+    """The runs of the first seeds alone."""
+    return [run for run in rows if run["seed"] < count]
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+def test_chance_alone_is_rarely_sure(seeds: int) -> None:
+    draws = np.random.default_rng(0).normal(size=(2000, seeds))
+    found = [estimate(values) for values in draws]
+    for sure in (sum(one.above for one in found), sum(one.below for one in found)):
+        assert 0.015 < sure / len(found) < 0.035  # 2.5 % on either side
+
+
 TENTH = [(0.001, 1.0), (0.1, 0.01)]
 QUARTER = [(0.25, 1.0), (1.0, 0.25)]
 
@@ -75,7 +89,13 @@ def test_a_mean_made_by_one_run_is_no_certain_harm() -> None:
     assert "1 of 6 runs lose more than 10" in found.measured
 
 
-@pytest.mark.parametrize(("cost", "verdict"), [(0.46, HOLDS), (0.3, FAILS)])
+def test_pairs_with_few_seeds_do_not_cost_the_others_theirs() -> None:
+    rows = of_seeds(runs([(0.2, 0.005)], lambda k, b: 0.06), 2) + runs(TENTH, lambda k, b: 0.06)
+    found = rules_harm.tenth_percent(pd.DataFrame(rows), "tail")
+    assert found is not None and found.verdict == HOLDS and found.seeds == 6
+
+
+@pytest.mark.parametrize(("cost", "verdict"), [(0.46, HOLDS), (0.3, FAILS), (0.42, HOLDS)])
 def test_random_level(cost: float, verdict: str) -> None:
     assert judged(rules_harm.random_level, runs(QUARTER, lambda k, b: cost)) == verdict
 
@@ -89,6 +109,12 @@ def test_random_level_only_with_wide_access() -> None:
 def test_five_percent(cost: float, verdict: str) -> None:
     rows = runs([(0.05, 1.0), (1.0, 0.05)], lambda k, b: cost, dataset="mnist")
     assert judged(rules_harm.five_percent, rows) == verdict
+
+
+@pytest.mark.parametrize(("cost", "noise"), [(0.15, 0.2), (0.2, 0.2), (0.09, 0.2)])
+def test_noise_alone_does_not_confirm_a_figure(cost: float, noise: float) -> None:
+    rows = runs([(0.05, 1.0)], lambda k, b: cost, noise, dataset="mnist")
+    assert judged(rules_harm.five_percent, rows) == UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -130,6 +156,17 @@ def test_goals(more: Callable[[float], float], verdict: str) -> None:
     assert judged(rules_shape.goals, targeted, runs(GRID, lambda k, b: 0.1 + more(k))) == verdict
 
 
+def test_goals_are_compared_on_seeds_that_have_all_cells() -> None:
+    cells = [(0.2, 1.0), (1.0, 1.0)]
+    first = [runs(cells, lambda k, b: 0.2, goal=goal) for goal in ("targeted", "untargeted")]
+    lone = runs([(0.2, 1.0)], lambda k, b: 0.5, goal="targeted")  # other seeds, of one cell alone
+    more = [run | {"seed": run["seed"] + 6} for run in lone]
+    beside = [run | {"goal": "untargeted", "accuracy.tail": 0.9} for run in more]
+    found = rules_shape.goals(pd.DataFrame([*first[0], *first[1], *more, *beside]), "tail")
+    assert found is not None and found.estimate is not None
+    assert found.estimate.seeds == 6 and abs(found.estimate.mean) < 0.01
+
+
 def spread(std: Callable[[float], float], **columns: Any) -> Runs:
     rows = runs([(k, 1.0) for k in (0.01, 0.05, 0.1, 0.2, 0.5, 1.0)], lambda k, b: 0.3, 0.0, **columns)
     for run in rows:
@@ -150,6 +187,8 @@ def test_spread_holds_and_fails() -> None:
         spread(growing(0.05), dataset="mnist", goal="targeted"),
     ]
     assert judged(rules_shape.spread, *claimed) == HOLDS
+    few = [of_seeds(rows, 3) for rows in claimed]
+    assert judged(rules_shape.spread, *few) == UNDECIDED
     flat = [spread(lambda k: 0.3), spread(lambda k: 0.4, goal="targeted")]
     assert judged(rules_shape.spread, *flat) == FAILS
     assert judged(rules_shape.spread, spread(lambda k: 0.02)) == f"{ONLY_IF} size on mnist-01"
@@ -163,6 +202,11 @@ def test_adam(more: float, verdict: str) -> None:
     assert judged(rules_harm.adam, sgd, adam) == verdict
     some = runs(cells, lambda k, b: 0.1 + (0.2 if k == 0.4 else -0.05), dataset="mnist", optimizer="adam")
     assert judged(rules_harm.adam, sgd, some) == f"{ONLY_IF} k=0.4 b=1"
+    less = runs(cells, lambda k, b: 0.1 + (0.05 if k == 0.4 else -0.2), dataset="mnist", optimizer="adam")
+    assert judged(rules_harm.adam, sgd, less) == FAILS  # one cell does not outweigh the average
+    noisy = runs(cells, lambda k, b: 0.1, 0.3, dataset="mnist", optimizer="adam")
+    assert judged(rules_harm.adam, sgd, noisy) == FAILS
+    assert judged(rules_harm.adam, of_seeds(sgd, 3), of_seeds(noisy, 3)) == UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -181,6 +225,53 @@ def test_norm_ratio(scale: str, ratio: float, verdict: str) -> None:
         example_norm_ratio=99.0,
     )
     assert judged(rules_shape.norm_ratio, rows) == verdict
+
+
+def test_a_ratio_of_one_is_no_ratio_of_a_third_more() -> None:
+    crowd = {"dataset": "cifar10", "workers": 10, "hostile": 1, "example_norm_ratio": 1.0}
+    for ratio, verdict in ((1.0, FAILS), (1.3, HOLDS)):
+        rows = runs([(0.1, 1.0)], lambda k, b: 0.0, norm_ratio=ratio, **crowd)
+        assert judged(rules_shape.norm_ratio, rows) == verdict
+
+
+def one_seed() -> dict[int, Runs]:
+    """Runs that show a claim clearly, as far as one seed can."""
+    mnist = {"dataset": "mnist"}
+    adam = runs(QUARTER, lambda k, b: 0.3, **mnist, optimizer="adam")
+    crowd = runs([(0.1, 1.0)], lambda k, b: 0.0, **mnist, workers=10, hostile=1, norm_ratio=7.3)
+    targeted = runs(GRID, lambda k, b: 0.1 * k, goal="targeted")
+    grid = runs(GRID, lambda k, b: 0.4 * k * k * b)
+    return {
+        1: runs(TENTH, lambda k, b: 0.06),
+        2: runs(QUARTER, lambda k, b: 0.46),
+        3: runs([(0.05, 1.0)], lambda k, b: 0.15, **mnist),
+        4: grid,
+        5: grid,
+        6: grid + targeted,
+        8: adam + runs(QUARTER, lambda k, b: 0.1, **mnist),
+        9: [run | {"example_norm_ratio": 7.3} for run in crowd],
+        10: runs([(0.4, 1.0)], lambda k, b: 0.2, **mnist, model="mlp"),
+        12: grid + runs(GRID, lambda k, b: 0.0, selection="random"),
+    }
+
+
+@pytest.mark.parametrize("number", one_seed())
+def test_one_seed_decides_nothing(number: int) -> None:
+    (claim,) = (claim for claim in CLAIMS if claim.number == number)
+    rows = one_seed()[number]
+    assert judged(claim.judge, rows) not in (UNDECIDED, UNKNOWN)
+    assert judged(claim.judge, of_seeds(rows, 1)) == UNDECIDED
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 5, 8, 10, 12])
+def test_harm_without_a_clean_run_is_not_judged(number: int) -> None:
+    (claim,) = (claim for claim in CLAIMS if claim.number == number)
+    rows = [run | {"clean.tail": np.nan} for run in one_seed()[number]]
+    assert judged(claim.judge, rows) == UNKNOWN
+    assert (
+        judged(rules_shape.access_over_budget, [run | {"clean.tail": np.nan} for run in one_seed()[5]])
+        == UNKNOWN
+    )
 
 
 def test_carries_over() -> None:
@@ -260,7 +351,7 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
     runs_there = verdicts.coverage(known, plans).set_index(["artefact", "scale"])
     assert runs_there.loc[("B:fig5", "raw"), ["runs", "seeds", "cut"]].tolist() == [
         "1 of 2",
-        1,
+        "1",
         "50 of 200 epochs",
     ]
     text = verdicts.markdown(table, runs_there.reset_index(), known.origins)
@@ -285,6 +376,9 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
             },
             f"{ONLY_IF} unit scale",
         ),
+        ({("raw", "tail"): UNDECIDED, ("raw", "last"): UNDECIDED}, UNDECIDED),
+        ({("raw", "tail"): UNDECIDED, ("raw", "last"): FAILS}, FAILS),
+        ({("raw", "tail"): UNDECIDED, ("raw", "last"): HOLDS}, f"{ONLY_IF} raw scale, last epoch"),
         (
             {("raw", "tail"): f"{ONLY_IF} k=1", ("raw", "last"): f"{ONLY_IF} k=1", ("unit", "tail"): UNKNOWN},
             f"{ONLY_IF} raw scale (k=1) (unit not measured)",

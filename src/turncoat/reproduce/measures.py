@@ -3,11 +3,12 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from turncoat import metrics
 
@@ -17,44 +18,63 @@ CELL = ["write_access", "local_budget"]
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and its 95 % interval, which one seed alone leaves without ends."""
+    """A mean over seeds with two 95 % intervals, which one seed alone leaves without ends.
+
+    ``low`` and ``high`` are the bootstrap interval that tables show. With few seeds it reaches from the smallest to
+    the largest value and no farther, which is too short to decide by: ``sure_low`` and ``sure_high`` are Student's.
+    """
 
     mean: float
     low: float
     high: float
     seeds: int
+    sure_low: float
+    sure_high: float
 
     @property
     def above(self) -> bool:
-        """Whether the whole interval lies above 0."""
-        return self.low > 0
+        """Whether it is surely above 0."""
+        return self.sure_low > 0
 
     @property
     def below(self) -> bool:
-        """Whether the whole interval lies below 0."""
-        return self.high < 0
+        """Whether it is surely below 0."""
+        return self.sure_high < 0
+
+    def beyond(self, limit: float) -> bool:
+        """Whether it is surely farther from 0 than this."""
+        return self.sure_low > limit or self.sure_high < -limit
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What a rule found in one scale: ``holds`` of a claim's parts, by name, and the figure shown for it."""
+    """What a rule found in one scale: whether each of a claim's parts holds, by name, and the figure shown for it.
 
-    parts: dict[str, bool]
+    A part is None where there are too few seeds to tell.
+    """
+
+    parts: Mapping[str, bool | None]
     measured: str
     estimate: Estimate | None = None
     seeds: int = 0
 
     @property
     def verdict(self) -> str:
-        """``holds``, ``does not hold``, or ``holds only if`` with the parts that do."""
+        """``holds``, ``does not hold``, ``undecided``, or ``holds only if`` with the parts that do."""
         good = [name for name, holds in self.parts.items() if holds]
         if len(good) == len(self.parts):
             return HOLDS
-        return f"{ONLY_IF} {shortened(good)}" if good else FAILS
+        if good:
+            return f"{ONLY_IF} {shortened(good)}"
+        return FAILS if False in self.parts.values() else UNDECIDED
 
 
-HOLDS, ONLY_IF, FAILS, UNKNOWN = "holds", "holds only if", "does not hold", "not measured"
+HOLDS, ONLY_IF, FAILS = "holds", "holds only if", "does not hold"
+UNDECIDED, UNKNOWN = "undecided", "not measured"
 MOST = 6  # names listed in a verdict
+FEW = 5  # seeds below which a spread over seeds says nothing
+CHANCE = 0.05  # of many cells, which may be sure of the wrong thing by chance alone
+LEVEL = 0.95
 
 
 def shortened(names: list[str]) -> str:
@@ -66,9 +86,17 @@ def shortened(names: list[str]) -> str:
 def estimate(values: Iterable[float]) -> Estimate:
     """The mean of one number per seed."""
     known = np.array([v for v in values if not math.isnan(v)], dtype=float)
-    if len(known) < 2:
-        return Estimate(float(known.mean()) if len(known) else math.nan, -math.inf, math.inf, len(known))
-    return Estimate(float(known.mean()), *metrics.interval(known), len(known))
+    count = len(known)
+    mean = float(known.mean()) if count else math.nan
+    if count < 2:
+        return Estimate(mean, -math.inf, math.inf, count, -math.inf, math.inf)
+    half = half_width(float(known.std(ddof=1)), count)
+    return Estimate(mean, *metrics.interval(known), count, mean - half, mean + half)
+
+
+def half_width(std: float, count: int) -> float:
+    """Half of Student's 95 % interval of a mean over this many seeds, two or more."""
+    return float(stdtrit(count - 1, (1 + LEVEL) / 2)) * std / math.sqrt(count)
 
 
 def resampled(table: pd.DataFrame, figure: Callable[[np.ndarray], float]) -> Estimate:
@@ -79,14 +107,32 @@ def resampled(table: pd.DataFrame, figure: Callable[[np.ndarray], float]) -> Est
     values = table.dropna().to_numpy(dtype=float)
     count = len(values)
     if count < 2:
-        return Estimate(figure(values) if count else math.nan, -math.inf, math.inf, count)
+        mean = figure(values) if count else math.nan
+        return Estimate(mean, -math.inf, math.inf, count, -math.inf, math.inf)
     draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-    found = np.array([figure(values[draw]) for draw in draws])
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return Estimate(figure(values), float(low), float(high), count)
+    low, high = np.nanquantile([figure(values[draw]) for draw in draws], [0.025, 0.975])
+    return Estimate(figure(values), float(low), float(high), count, float(low), float(high))
 
 
 RESAMPLES = 500
+
+
+def stays_within(found: Sequence[Estimate], limit: float) -> bool | None:
+    """Whether all means are nearer to 0 than the limit; None if only chance may say that some are not."""
+    if any(one.seeds < 2 for one in found):
+        return None
+    if all(abs(one.mean) < limit for one in found):
+        return True
+    return False if sum(one.beyond(limit) for one in found) > CHANCE * len(found) else None
+
+
+def lies_in(found: Estimate, band: tuple[float, float]) -> bool | None:
+    """Whether a mean lies in a band; None if its interval is as wide as the band, or its end lies in it."""
+    low, high = band
+    if found.sure_low > high or found.sure_high < low:
+        return False
+    sharp = found.sure_high - found.sure_low <= high - low
+    return True if sharp and low <= found.mean <= high else None
 
 
 def usual(points: pd.DataFrame, dataset: str, model: str = "logistic") -> pd.DataFrame:
@@ -106,15 +152,16 @@ def budget(rows: pd.DataFrame) -> pd.Series:
     return (rows["write_access"] * rows["local_budget"]).round(6)
 
 
-def harm(rows: pd.DataFrame, statistic: str) -> pd.Series:
-    """Accuracy of the clean run of the same seed minus that of each run."""
-    return rows[f"clean.{statistic}"] - rows[f"accuracy.{statistic}"]
+def harmed(rows: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """The rows with their ``harm``, accuracy of the clean run of the same seed minus theirs, where it is known."""
+    known = rows.assign(harm=rows[f"clean.{statistic}"] - rows[f"accuracy.{statistic}"])
+    return known.dropna(subset=["harm"])
 
 
 def by_seed(values: pd.Series, rows: pd.DataFrame) -> pd.Series:
-    """The mean over cells for each seed that has all of them."""
+    """The mean over cells for each seed that has all of them; cells with less than half of the seeds are left out."""
     wide = wide_of(values, rows, [*CELL, "goal", "selection"])
-    return wide.dropna().mean(axis=1)
+    return wide.dropna(axis=1, thresh=(len(wide) + 1) // 2).dropna().mean(axis=1)
 
 
 def wide_of(values: pd.Series, rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -147,6 +194,11 @@ def points_text(found: Estimate) -> str:
     if not math.isfinite(found.low):
         return f"{percent(found.mean)} points"
     return f"{percent(found.mean)} [{percent(found.low)}, {percent(found.high)}] points"
+
+
+def with_interval(mean: float, low: float, high: float, form: str, seeds: int) -> str:
+    """A figure with its interval, if more than one seed gives it one."""
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]" if seeds > 1 else f"{mean:{form}}"
 
 
 def cells_of(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 
 from turncoat.reproduce.measures import (
+    CELL,
+    CHANCE,
+    FEW,
     OPTIMAL,
     PRINTED,
     RANDOM,
@@ -21,12 +24,14 @@ from turncoat.reproduce.measures import (
     cells_of,
     difference,
     estimate,
-    harm,
+    harmed,
+    lies_in,
     percent,
     points_text,
     resampled,
     usual,
     wide_of,
+    with_interval,
 )
 
 TENTH_PERCENT = (0.03, 0.09)  # "about 6 points"
@@ -43,20 +48,20 @@ DEEP = (
 )
 F1_CORRELATION = 0.9
 HALF = 0.5
-LOST = 0.05  # of the cells, which chance alone may give to random flips
+RANDOM_LEVEL = 0.05  # points above the majority class that are still random level
 
 
 def tenth_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 1."""
-    rows = attacked(usual(points, "mnist-01"), goal="untargeted")
+    rows = harmed(attacked(usual(points, "mnist-01"), goal="untargeted"), statistic)
     rows = rows[budget(rows) == 0.001]
     if rows.empty:
         return None
-    found = estimate(by_seed(harm(rows, statistic), rows))
+    found = estimate(by_seed(rows["harm"], rows))
     low, high = TENTH_PERCENT
-    ok = low <= found.mean <= high and found.above
-    pairs = rows[["write_access", "local_budget"]].drop_duplicates()
-    lost = int((harm(rows, statistic) > TAIL_EVENT).sum())
+    ok = None if found.seeds < 2 else low <= found.mean <= high and found.above
+    pairs = rows[CELL].drop_duplicates()
+    lost = int((rows["harm"] > TAIL_EVENT).sum())
     text = (
         f"{points_text(found)} over {len(pairs)} pairs (k, b); {lost} of {len(rows)} runs lose more than 10"
     )
@@ -69,30 +74,30 @@ def random_level(points: pd.DataFrame, statistic: str) -> Finding | None:
     rows = rows[budget(rows) == 0.25]
     if rows.empty:
         return None
-    chance = float(rows["chance"].iloc[0])
-    parts, seeds = {}, []
+    level = float(rows["chance"].iloc[0])
+    parts: dict[str, bool | None] = {}
+    seeds = []
     for cell, group in cells_of(rows):
         found = estimate(group[f"accuracy.{statistic}"])
-        reached = found.mean <= chance if found.seeds < 2 else found.low <= chance
-        parts[cell] = reached
+        near, far = found.sure_high <= level + RANDOM_LEVEL, found.sure_low > level + RANDOM_LEVEL
+        parts[cell] = near if near or far else None
         seeds.append(found.seeds)
     every = estimate(by_seed(rows[f"accuracy.{statistic}"], rows))
-    text = f"accuracy {points_text(every)}; chance {percent(chance)}"
+    text = f"accuracy {points_text(every)}; chance {percent(level)}"
     return Finding(parts, text, every, min(seeds))
 
 
 def five_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 3."""
-    rows = attacked(usual(points, "mnist"))
+    rows = harmed(attacked(usual(points, "mnist")), statistic)
     rows = rows[budget(rows) == 0.05]
     if rows.empty:
         return None
-    rows = rows.assign(harm=harm(rows, statistic))
-    parts, texts, seeds = {}, [], []
+    parts: dict[str, bool | None] = {}
+    texts, seeds = [], []
     for cell, group in cells_of(rows):
         found = estimate(group["harm"])
-        low, high = (found.mean, found.mean) if found.seeds < 2 else (found.low, found.high)
-        parts[cell] = low <= FIVE_PERCENT[1] and high >= FIVE_PERCENT[0]
+        parts[cell] = lies_in(found, FIVE_PERCENT)
         texts.append(f"{percent(found.mean)} ({cell})")
         seeds.append(found.seeds)
     every = estimate(by_seed(rows["harm"], rows))
@@ -102,41 +107,49 @@ def five_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
 def adam(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 8."""
     rows = points[(points["dataset"] == "mnist") & (points["model"] == "logistic") & (points["workers"] == 0)]
-    rows = attacked(rows[rows["patience"] == 0], goal="untargeted")
+    rows = harmed(attacked(rows[rows["patience"] == 0], goal="untargeted"), statistic)
     lengths = [set(rows[rows["optimizer"] == name]["epochs"]) for name in ("adam", "sgd")]
     rows = rows[rows["epochs"].isin(set.intersection(*lengths))]  # a short training compares with a short one
-    rows = rows.assign(harm=harm(rows, statistic))
-    wide: Any = wide_of(rows["harm"], rows, ["optimizer", "write_access", "local_budget"])
+    wide: Any = wide_of(rows["harm"], rows, ["optimizer", *CELL])
     if wide.empty or not {"adam", "sgd"} <= set(wide.columns.get_level_values(0)):
         return None
     more = (wide["adam"] - wide["sgd"]).dropna(axis=1, how="all").dropna()
     if more.empty:
         return None
     every = estimate(more.mean(axis=1))
-    parts = {cell_text(*cell): estimate(more[cell]).above for cell in more.columns}
-    if every.above and not any(estimate(more[cell]).below for cell in more.columns):
-        parts = {"": True}
-    text = f"Adam costs {points_text(every)} more, over {more.shape[1]} budgets"
+    cells = {cell_text(*cell): estimate(more[cell]) for cell in more.columns}
+    above = [name for name, one in cells.items() if one.above]
+    below = [name for name, one in cells.items() if one.below]
+    parts: dict[str, bool | None] = {"": False if every.below or every.seeds >= FEW else None}
+    if every.above:
+        parts = {"": True} if not below else {name: name in above for name in cells}
+    text = (
+        f"Adam costs {points_text(every)} more, over {len(cells)} budgets; more in {len(above)}, "
+        f"less in {len(below)} of them"
+    )
     return Finding(parts, text, every, every.seeds)
 
 
 def carries_over(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 10."""
-    parts, texts, seeds = {}, [], []
+    parts: dict[str, bool | None] = {}
+    texts, seeds = [], []
     for dataset, model in DEEP:
-        rows = attacked(usual(points, dataset, model), goal="untargeted")
+        rows = harmed(attacked(usual(points, dataset, model), goal="untargeted"), statistic)
         if rows.empty:
             continue
         rows = rows[budget(rows) == budget(rows).max()]
         rows = rows[rows["write_access"] == rows["write_access"].max()]
-        found = estimate(harm(rows, statistic))
-        parts[f"{dataset} {model}"] = found.mean >= LEAST_HARM and (found.above or found.seeds < 2)
-        texts.append(f"{dataset} {model} {points_text(found)} at k·b = {budget(rows).iloc[0]:g}")
+        found = estimate(rows["harm"])
+        holds = found.mean >= LEAST_HARM and found.above
+        parts[f"{dataset} {model}"] = None if found.seeds < 2 else holds
+        alone = " (1 seed)" if found.seeds < 2 else ""
+        texts.append(f"{dataset} {model} {points_text(found)}{alone} at k·b = {budget(rows).iloc[0]:g}")
         seeds.append(found.seeds)
     if not parts:
         return None
     absent = [name for d, m in DEEP if (name := f"{d} {m}") not in parts]
-    parts |= dict.fromkeys(absent, False)  # what nobody measured does not hold yet
+    parts |= dict.fromkeys(absent)
     text = "; ".join(texts) + (f"; not measured: {', '.join(absent)}" if absent else "")
     return Finding(parts, text, None, min(seeds))
 
@@ -145,10 +158,7 @@ def f1_follows(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 11."""
     rows = points[(points["dataset"] == "mnist") & (points["model"] == "logistic") & (points["patience"] > 0)]
     rows = rows[(rows["selection"] == PRINTED) | (rows["write_access"] == 0)]
-    both = [
-        wide_of(rows[f"{m}.{statistic}"], rows, ["write_access", "local_budget"])
-        for m in ("accuracy", "macro_f1")
-    ]
+    both = [wide_of(rows[f"{m}.{statistic}"], rows, CELL) for m in ("accuracy", "macro_f1")]
     if rows.empty or both[0].shape[1] < 3:
         return None
     cells = both[0].shape[1]
@@ -156,7 +166,9 @@ def f1_follows(points: pd.DataFrame, statistic: str) -> Finding | None:
         pd.concat(both, axis=1),
         lambda v: float(np.corrcoef(_ranks(v[:, :cells].mean(0)), _ranks(v[:, cells:].mean(0)))[0, 1]),
     )
-    text = f"rank correlation {found.mean:.3f} [{found.low:.3f}, {found.high:.3f}] over {cells} budgets"
+    shown = with_interval(found.mean, found.low, found.high, ".3f", found.seeds)
+    stopped = int((rows["lasted"] < rows["epochs"]).sum())
+    text = f"rank correlation {shown} over {cells} budgets; {stopped} of {len(rows)} runs stopped early"
     return Finding({"": found.mean >= F1_CORRELATION}, text, found, found.seeds)
 
 
@@ -166,23 +178,24 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
     From half of the labels on, random flips of two classes teach the opposite: no attack beats that.
     """
     rows = points[(points["write_access"] > 0) & (points["workers"] == 0)]
-    rows = rows[budget(rows) < HALF]
-    rows = rows.assign(harm=harm(rows, statistic))
+    rows = harmed(rows[budget(rows) < HALF], statistic)
     random = rows[rows["selection"] == RANDOM]
     setting = ["dataset", "model", "optimizer", "patience", "epochs"]
-    parts, texts, seeds = {}, [], []
-    for values, group in rows[rows["selection"].isin((PRINTED, OPTIMAL))].groupby(setting):
-        beside = random[(random[setting] == list(values)).all(axis=1)]
-        won = [score for score in _duels(group, beside) if score is not None]
-        if not won:
+    parts: dict[str, bool | None] = {}
+    texts, seeds = [], []
+    for values, group in rows[rows["selection"].isin((PRINTED, OPTIMAL))].groupby([*setting, "selection"]):
+        beside = random[(random[setting] == list(values[:-1])).all(axis=1)]
+        duels = _duels(group, beside)
+        if not duels:
             continue
-        above, below = (sum(s == sign for s, _ in won) for sign in (1, -1))
-        name = " ".join(str(v) for v in (*values[:2], "adam" if values[2] == "adam" else "")).strip()
-        name += " early stopping" if values[3] else ""
-        name += f" ({values[4]} epochs)" if values[4] < rows["epochs"].max() else ""
-        parts[name] = below <= LOST * len(won) and above > len(won) / 2
-        texts.append(f"{name}: more in {above}, less in {below} of {len(won)} cells")
-        seeds += [n for _, n in won]
+        name = _setting_text(values, int(rows["epochs"].max()))
+        above, below = sum(one.above for one in duels), sum(one.below for one in duels)
+        fewest = min(one.seeds for one in duels)
+        won = below <= CHANCE * len(duels) and above > len(duels) / 2
+        parts[name] = None if fewest < 2 else won
+        alone = " (1 seed)" if fewest < 2 else ""
+        texts.append(f"{name}: more in {above}, less in {below} of {len(duels)} cells{alone}")
+        seeds.append(fewest)
     if not parts:
         return None
     steps = rows["step_stability"].dropna()
@@ -190,21 +203,25 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
     return Finding(parts, "; ".join(texts) + stable, None, min(seeds))
 
 
-def _duels(group: pd.DataFrame, beside: pd.DataFrame) -> list[tuple[int, int] | None]:
-    """Per cell 1 if the attack harms more than random flips, -1 if less, 0 if undecided, and the seeds."""
-    rivals = {
-        cell: rows.set_index("seed")["harm"]
-        for cell, rows in beside.groupby(["write_access", "local_budget"])
-    }
-    found: list[tuple[int, int] | None] = []
-    for (k, b, _, _), rows in group.groupby(["write_access", "local_budget", "goal", "selection"]):
+def _setting_text(values: tuple[Any, ...], longest: int) -> str:
+    dataset, model, optimizer, patience, epochs, selection = values
+    words = [dataset, model, "adam" if optimizer == "adam" else "", "early stopping" if patience else ""]
+    short = f"({epochs} epochs)" if epochs < longest else ""
+    return " ".join(filter(None, [*words, selection, short]))
+
+
+def _duels(group: pd.DataFrame, beside: pd.DataFrame) -> list[Estimate]:
+    """What the attack costs more than random flips, for each cell in which either costs something."""
+    rivals = {cell: rows.set_index("seed")["harm"] for cell, rows in beside.groupby(CELL)}
+    found = []
+    for (k, b, _), rows in group.groupby([*CELL, "goal"]):
         rival = rivals.get((k, b))
         own = rows.set_index("seed")["harm"]
         if rival is None or max(own.mean(), rival.mean()) < LEAST_HARM:
             continue
-        more: Estimate = difference(own, rival)
+        more = difference(own, rival)
         if more.seeds:
-            found.append((int(more.above) - int(more.below), more.seeds))
+            found.append(more)
     return found
 
 

@@ -8,11 +8,16 @@ import pandas as pd
 
 from turncoat.reproduce.claims import CLAIMS, Claim
 from turncoat.reproduce.evidence import STATISTICS, Evidence
-from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNKNOWN, Finding
+from turncoat.reproduce.measures import FAILS, FEW, HOLDS, ONLY_IF, UNDECIDED, UNKNOWN, Finding
+from turncoat.sweep.cells import COLUMNS
 from turncoat.training.stability import UNSTABLE_STEP
 
 SPOKEN = {"tail": "last 10 % of epochs", "last": "last epoch"}
-FEW = 5  # seeds below which an interval says little
+SURELY = (
+    "Brackets are 95 % bootstrap intervals over seeds, as in every table; with fewer than 5 seeds these are too short"
+    " to decide by. So *surely* means: Student's 95 % interval of the mean over seeds, paired where two runs are"
+    " compared, leaves out the other case. It takes two seeds. What seeds are too few for is undecided."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,11 +117,13 @@ def overall(group: pd.DataFrame) -> str:
         return UNKNOWN
     absent = sorted(set(group["scale"]) - set(known["scale"]))
     tail = f" ({', '.join(absent)} not measured)" if absent else ""
-    if (known["verdict"] == HOLDS).all():
-        return HOLDS + tail
-    if (known["verdict"] == FAILS).all():
+    for verdict in (HOLDS, FAILS, UNDECIDED):
+        if (known["verdict"] == verdict).all():
+            return verdict + tail
+    found = _conditions(known)
+    if not found:  # undecided here, does not hold there
         return FAILS + tail
-    return f"{ONLY_IF} {'; '.join(_conditions(known))}{tail}"
+    return f"{ONLY_IF} {'; '.join(found)}{tail}"
 
 
 def _conditions(known: pd.DataFrame) -> list[str]:
@@ -127,7 +134,7 @@ def _conditions(known: pd.DataFrame) -> list[str]:
         if len(set(verdicts.values())) == 1:
             verdicts = {"": next(iter(verdicts.values()))}
         for statistic, verdict in verdicts.items():
-            if verdict == FAILS:
+            if verdict in (FAILS, UNDECIDED):
                 continue
             where = f"{scale} scale" + (f", {SPOKEN[str(statistic)]}" if statistic else "")
             inner = verdict.removeprefix(ONLY_IF).removeprefix(HOLDS).strip()
@@ -137,21 +144,23 @@ def _conditions(known: pd.DataFrame) -> list[str]:
 
 def coverage(evidence: Evidence, plans: Plans) -> pd.DataFrame:
     """One row per artefact and scale: how much of it was run, on how many seeds, and how short."""
-    seeds = evidence.points.set_index("key")["seed"]
     rows = []
     for name, scales in plans.items():
         for scale, share in scales.items():
-            own = seeds[seeds.index.isin(share.keys)]
-            rows.append(
-                {
-                    "artefact": name,
-                    "scale": scale,
-                    "runs": f"{len(own)} of {len(share.keys)}",
-                    "seeds": own.nunique(),
-                    "cut": share.cut,
-                }
-            )
+            own = evidence.points[evidence.points["key"].isin(share.keys)]
+            runs = f"{len(own)} of {len(share.keys)}"
+            row = {"artefact": name, "scale": scale, "runs": runs, "seeds": _seeds(own), "cut": share.cut}
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _seeds(runs: pd.DataFrame) -> str:
+    """Seeds per attacked cell; the fewest and the most where they differ."""
+    cell = [name for name in COLUMNS if name != "seed" and name in runs]
+    counts = runs[runs["write_access"] > 0].groupby(cell, dropna=False)["seed"].nunique()
+    if counts.empty:
+        return "0"
+    return str(counts.max()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
 
 
 def markdown(table: pd.DataFrame, runs: pd.DataFrame, origins: list[dict[str, object]]) -> str:
@@ -160,7 +169,7 @@ def markdown(table: pd.DataFrame, runs: pd.DataFrame, origins: list[dict[str, ob
     spoken = table.assign(statistic=table["statistic"].map(SPOKEN))
     names = ["claim", "scale", "statistic", "measured", "seeds", "runs", "cut", "verdict", "warnings"]
     lines += ["", "### In each scale", "", *_rows(spoken[names], {"claim": "#"})]
-    lines += ["", "### Rules", "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS)]
+    lines += ["", "### Rules", "", SURELY, "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS)]
     lines += ["", "### What was run", "", *_rows(runs), ""]
     if origins:
         lines += ["### Computed by", "", *(f"- {_origin(origin)}" for origin in origins), ""]
