@@ -26,9 +26,12 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/aggregators.py
 	$(BIN)/python benchmarks/gpu.py
 
-docs: $(VENV)/.docs     ## build the documentation into site/
+docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
 	$(BIN)/turncoat reproduce claims --from results -o docs/claims.md
 	$(BIN)/mkdocs build --strict
+
+docs/figures/index.md: results/points.parquet results/curves.parquet docs/gen_figures.py | $(VENV)/.docs
+	$(BIN)/python docs/gen_figures.py results docs/figures
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -41,4 +44,4 @@ $(VENV)/.docs: $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) site docs/figures build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -7,6 +7,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,8 +23,10 @@ from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.fields import descriptions
 from turncoat.figures import FIGURES
 from turncoat.models import FORMS, MODELS
+from turncoat.reproduce import gallery
 from turncoat.sweep.cells import PARTS
 
+HERE = Path(__file__).parent
 MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
 READS = {
     "nothing": "nothing",
@@ -36,7 +39,7 @@ READS = {
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """MkDocs calls this for every page before it is rendered."""
-    return filled(markdown)
+    return gallery.linked(filled(markdown), HERE / "figures", HERE)
 
 
 def filled(markdown: str) -> str:

@@ -19,17 +19,25 @@ if TYPE_CHECKING:
 @click.option("--csv", metavar="FILE", help="Write one row per claim, scale and statistic.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the same as a JSON list.")
 @click.option("-o", "--output", metavar="FILE.md", help="Write the tables and rules as Markdown.")
+@click.option(
+    "--pictures",
+    default="reproduced",
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the Markdown's links lead: what `turncoat reproduce -o FOLDER` drew.",
+)
 def claims_(
     store: str,
     extract: str | None,
     csv: str | None,
     json_file: str | None,
     output: str | None,
+    pictures: str,
     **asked: Any,
 ) -> None:
     """Judge the papers' claims by stated rules from what was measured."""
     from turncoat.cli.results import refuse_places, write_whole
-    from turncoat.reproduce import verdicts
+    from turncoat.reproduce import gallery, verdicts
 
     places = [Path(file) for file in (csv, json_file, output) if file]
     refuse_places(places)
@@ -41,6 +49,7 @@ def claims_(
         write_whole(Path(json_file), lambda path: table.to_json(path, orient="records", indent=1))
     if output:
         text = verdicts.markdown(table, verdicts.coverage(evidence, plans), evidence.origins)
+        text = gallery.linked(text, Path(pictures), Path(output).parent)
         write_whole(Path(output), lambda path: path.write_text(text, encoding="utf-8"))
     for path in places:
         click.echo(str(path))

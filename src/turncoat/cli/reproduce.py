@@ -51,6 +51,13 @@ def reproduce() -> None:
 @click.argument("names", nargs=-1, metavar="NAME...")
 @asking
 @click.option("-o", "--output", default="reproduced", show_default=True, metavar="FOLDER", help="Where to.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    help="Write pictures in this format alone; may be repeated.  [default: all three]",
+)
 @click.option("--list", "listed", is_flag=True, help="Show the artefacts and how long they take here.")
 @click.option("--no-training", is_flag=True, help="Draw from what the store has, and train nothing.")
 @click.option("--device", default=None, help="Where to train: cpu or cuda.  [default: cpu]")
@@ -59,6 +66,7 @@ def reproduce() -> None:
 def make(
     names: tuple[str, ...],
     output: str,
+    formats: tuple[str, ...],
     listed: bool,
     no_training: bool,
     device: str | None,
@@ -69,7 +77,8 @@ def make(
     **asked: Any,
 ) -> None:
     """Train what the artefacts NAME... need and the store lacks, then draw them (A, B, all: many)."""
-    from turncoat.reproduce import artefacts, plan
+    from turncoat.cli.results import write_whole
+    from turncoat.reproduce import artefacts, gallery, pictures, plan
 
     wanted = wish(asked, device)
     if listed:
@@ -84,17 +93,19 @@ def make(
     folder = made(output)
     if extract is None and not no_training:
         train([one for experiments in chosen.values() for one in experiments], store, quiet, jobs)
+    endings = [f".{name}" for name in formats] or list(pictures.ENDINGS)
     for artefact, experiments in chosen.items():
         found = shared or read(store, experiments, artefact)
-        retype = typed(asked) + f" --store {store}"
+        retype = typed(asked) + f" --store {store}" if artefact.name in names else None
         drawn = draw(
-            artefact, experiments, found, folder, wanted.quick, retype if artefact.name in names else None
+            artefact, measured_of(artefact, experiments, found, retype), folder, wanted.quick, endings
         )
         if not quiet:
-            where = folder / f"{artefact.stem}-*"
-            click.echo(
-                f"{artefact.name}: {f'{where} ({drawn})' if drawn else 'nothing measured, nothing drawn'}"
-            )
+            click.echo(f"{artefact.name}: {drawn or 'nothing measured, nothing drawn'}")
+    index = folder / gallery.INDEX
+    write_whole(index, lambda path: path.write_text(gallery.page(folder), encoding="utf-8"))
+    if not quiet:
+        click.echo(f"all of this folder on one page: {index}")
 
 
 def refuse_scales(
@@ -134,27 +145,38 @@ def read(store: str, experiments: "list[Experiment]", artefact: "Artefact") -> "
     return evidence.from_store(store, cells, cells if artefact.figure == "epochs" else ())
 
 
-def draw(
-    artefact: "Artefact",
-    experiments: "list[Experiment]",
-    evidence: "Evidence",
-    folder: Path,
-    quick: bool,
-    retype: str | None,
-) -> str:
-    """Write the files of every scale that was measured; their names. ``retype`` are a named artefact's options.
+def measured_of(
+    artefact: "Artefact", experiments: "list[Experiment]", evidence: "Evidence", retype: str | None
+) -> "list[tuple[Experiment, Evidence]]":
+    """The scales of an artefact that were measured. ``retype`` are the options of one that the user named.
 
     Raises:
         TurncoatError: if the user named the artefact, and nothing of it was measured.
     """
     from turncoat.reproduce import pictures
+    from turncoat.sweep import experiment
 
-    measured = [one for one in experiments if pictures.is_measured(artefact, one, evidence)]
+    parts = [(one, evidence.of(experiment.cells(one))) for one in experiments]
+    measured = [(one, own) for one, own in parts if pictures.is_measured(artefact, own)]
     if retype is not None and not measured:
-        pictures.refuse_unmeasured(artefact, experiments[0], evidence, retype)
-    for one in measured:
-        pictures.make(artefact, one, evidence, folder, quick)
-    return ", ".join(one.axes["scale"][0] for one in measured)
+        pictures.refuse_unmeasured(artefact, *parts[0], retype)
+    return measured
+
+
+def draw(
+    artefact: "Artefact",
+    measured: "list[tuple[Experiment, Evidence]]",
+    folder: Path,
+    quick: bool,
+    endings: list[str],
+) -> str:
+    """Write the files of every scale that was measured; where they are, and the scales."""
+    from turncoat.reproduce import pictures
+
+    for one, own in measured:
+        pictures.make(artefact, one, own, folder, quick, endings)
+    scales = ", ".join(one.axes["scale"][0] for one, _ in measured)
+    return f"{folder / artefact.stem}-* ({scales})" if measured else ""
 
 
 def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:

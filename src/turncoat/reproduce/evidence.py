@@ -50,7 +50,8 @@ class Evidence:
     def of(self, cells: Iterable[Cell]) -> "Evidence":
         """The part that belongs to these cells."""
         cells = list(cells)
-        keys, groups = {key(cell) for cell in cells}, {group_of(cell) for cell in cells}
+        keys = {key(cell) for cell in cells}
+        groups = {key(cell) for cell in {dataclasses.replace(cell, seed=0) for cell in cells}}
         points = self.points[self.points["key"].isin(keys)]
         return Evidence(points, self.curves[self.curves["key"].isin(groups)], self.origins)
 

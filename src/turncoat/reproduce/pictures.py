@@ -1,6 +1,7 @@
 """An artefact of one scale as files: pictures, the numbers behind them, and a caption."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from turncoat.reproduce import plan, ratios
 from turncoat.reproduce.artefacts import Artefact
 from turncoat.reproduce.evidence import MEASURES, STATISTICS, Evidence
 from turncoat.sweep import experiment
-from turncoat.sweep.cells import COLUMNS, Cell
+from turncoat.sweep.cells import COLUMNS
 from turncoat.sweep.experiment import Experiment
 
 PRINTED, OPTIMAL = "as_printed", "optimal"
@@ -38,9 +39,14 @@ VARIANTS = (
 
 
 def make(
-    artefact: Artefact, asked: Experiment, evidence: Evidence, folder: Path, quick: bool = False
+    artefact: Artefact,
+    asked: Experiment,
+    evidence: Evidence,
+    folder: Path,
+    quick: bool = False,
+    endings: Sequence[str] = ENDINGS,
 ) -> list[Path]:
-    """Write the files of an artefact in one scale; their paths.
+    """Write the files of an artefact in one scale, every picture with each of the ``endings``; their paths.
 
     Raises:
         TurncoatError: if nothing of it was measured, or a file cannot be written.
@@ -48,35 +54,50 @@ def make(
     wanted = experiment.cells(asked)
     own = evidence.of(wanted)
     refuse_unmeasured(artefact, asked, own)
-    stem = f"{artefact.stem}-{asked.axes['scale'][0]}"
+    stem = stem_of(artefact, asked)
     table = numbers(artefact, own)
     written = [folder / f"{stem}.csv"]
     table.to_csv(written[0], index=False)
-    texts = []
+    texts = {}
     for variant in variants(artefact, own):
-        figure = drawn(artefact, own, variant)
-        text = caption(artefact, asked, wanted, own, figure, quick)
-        texts.append((stem + variant.ending, text))
-        figure.set_label(text)
-        title = f"{artefact.name}, {asked.axes['scale'][0]} scale" + (", quick" if quick else "")
-        figure.suptitle(title, size=TITLE_SIZE)
-        for ending in ENDINGS:
+        figure = picture(artefact, asked, own, variant, len(wanted), quick)
+        texts[stem + variant.ending] = str(figure.get_label())
+        for ending in endings:
             written.append(folder / f"{stem}{variant.ending}{ending}")
             files.save(figure, written[-1])
     written.append(folder / f"{stem}.txt")
-    written[-1].write_text("\n\n".join(f"{name}: {text}" for name, text in texts) + "\n", encoding="utf-8")
+    written[-1].write_text(
+        "\n\n".join(f"{name}: {text}" for name, text in texts.items()) + "\n", encoding="utf-8"
+    )
     return written
 
 
-def is_measured(artefact: Artefact, asked: Experiment, evidence: Evidence) -> bool:
-    """Whether there is anything to draw; a spread takes two seeds."""
-    own = evidence.of(experiment.cells(asked))
+def stem_of(artefact: Artefact, asked: Experiment) -> str:
+    """How the names of an artefact's files begin in one scale."""
+    return f"{artefact.stem}-{asked.axes['scale'][0]}"
+
+
+def picture(
+    artefact: Artefact, asked: Experiment, own: Evidence, variant: Variant, wanted: int, quick: bool = False
+) -> Figure:
+    """One picture of an artefact in one scale, of ``wanted`` runs in all; its label is the caption."""
+    figure = drawn(artefact, own, variant)
+    figure.set_label(caption(artefact, asked, wanted, own, figure, quick))
+    title = f"{artefact.name}, {asked.axes['scale'][0]} scale" + (", quick" if quick else "")
+    figure.suptitle(title, size=TITLE_SIZE)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: or each format would shift what the one before it left
+    return figure
+
+
+def is_measured(artefact: Artefact, own: Evidence) -> bool:
+    """Whether the evidence on an artefact is enough to draw it; a spread takes two seeds."""
     rows = own.curves if artefact.figure == "epochs" else own.points
     rows = rows[rows["write_access"] > 0]
     return rows["seed"].nunique() >= (2 if artefact.figure == "spread" else 1)
 
 
-def refuse_unmeasured(artefact: Artefact, asked: Experiment, evidence: Evidence, options: str = "") -> None:
+def refuse_unmeasured(artefact: Artefact, asked: Experiment, own: Evidence, options: str = "") -> None:
     """Refuse to draw what is not there; ``options`` are those of the command line that asked for it.
 
     Raises:
@@ -84,7 +105,7 @@ def refuse_unmeasured(artefact: Artefact, asked: Experiment, evidence: Evidence,
     """
     if artefact.figure == "spread" and len(asked.seeds) < 2:
         raise errors.TurncoatError(f"{artefact.name} is a spread over seeds: give --seeds 2 or more")
-    if not is_measured(artefact, asked, evidence):
+    if not is_measured(artefact, own):
         scale, epochs = asked.axes["scale"][0], max(asked.axes["epochs"])
         raise errors.TurncoatError(
             f"{artefact.name} in {scale} scale: the results hold no attacked run of {epochs} epochs; train them with:"
@@ -145,7 +166,7 @@ def numbers(artefact: Artefact, own: Evidence) -> pd.DataFrame:
 
 
 def caption(
-    artefact: Artefact, asked: Experiment, wanted: list[Cell], own: Evidence, figure: Figure, quick: bool
+    artefact: Artefact, asked: Experiment, wanted: int, own: Evidence, figure: Figure, quick: bool
 ) -> str:
     """What the picture shows, with exact settings, and what was cut or chosen against the paper."""
     rows = own.curves if artefact.figure == "epochs" else own.points
@@ -157,6 +178,6 @@ def caption(
         f"The paper: {artefact.states}",
         artefact.note,
         f"Cut down: {less}" if less else "",
-        f"Missing: {len(wanted) - here} of {len(wanted)} runs" if here < len(wanted) else "",
+        f"Missing: {wanted - here} of {wanted} runs" if here < wanted else "",
     ]
     return captions.sentences(parts)
