@@ -27,7 +27,7 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/gpu.py
 
 docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
-	$(BIN)/turncoat reproduce claims --from results -o docs/claims.md
+	$(BIN)/turncoat reproduce claims --from results --pictures '' -o docs/claims.md
 	$(BIN)/mkdocs build --strict
 
 docs/figures/index.md: results/points.parquet results/curves.parquet docs/gen_figures.py | $(VENV)/.docs

@@ -249,6 +249,7 @@ def test_without_forward_mode_the_last_layer_still_works():
         ({"loss": lambda z, c: z}, "one number for one example"),
         ({"module": nn.Flatten()}, "no trainable parameters"),
         ({"module": nn.Conv2d(3, 5, 3).double()}, "must be .n, c."),
+        ({"x": torch.zeros(30, 3, 5, dtype=torch.float64)}, r"does not take examples of shape \(3, 5\)"),
         ({"x": torch.zeros(0, 3, 6, 6), "y": torch.zeros(0, dtype=torch.int64)}, "no examples"),
     ],
 )

@@ -80,6 +80,11 @@ def test_a_sweep_ends_with_a_table(turncoat: Turncoat, store: str) -> None:
     assert "cells are there already; nothing to train" in said.out
 
 
+def test_a_sweep_that_attacks_nothing_says_so(turncoat: Turncoat) -> None:
+    Path("clean.toml").write_text("epochs = 1\nseeds = 1\n")
+    assert "no cell is attacked: add write_access" in turncoat("sweep", "clean.toml").out
+
+
 def test_a_sweep_says_what_it_trained(turncoat: Turncoat) -> None:
     Path("grid.toml").write_text("epochs = 1\nseeds = 1\nwrite_access = 0.5\n")
     said = turncoat("sweep", "grid.toml")

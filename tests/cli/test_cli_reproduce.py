@@ -38,6 +38,8 @@ def test_the_list_names_every_artefact_with_its_cells_and_time(turncoat: Turncoa
         (("B:fig8", "--from", "nowhere"), "points.parquet is missing"),
         (("B:fig8", "--no-training", "--store", "nowhere.db"), "no such store"),
         (("B:fig8", "-o", "taken"), "is a file"),
+        (("B:fig8", "--from", "some", "--jobs", "2"), "--from trains nothing, so --jobs does nothing"),
+        (("B:fig8", "--no-training", "--device", "cpu"), "--no-training trains nothing, so --device does"),
         (("claims", "--store", "nowhere.db"), "no such store"),
         (("claims", "--store", "nowhere.db", "-o", "no/where.md"), "no folder no"),
         (
@@ -54,6 +56,7 @@ def test_the_list_names_every_artefact_with_its_cells_and_time(turncoat: Turncoa
 def test_mistakes_are_one_line(turncoat: Turncoat, words: tuple[str, ...], says: str) -> None:
     Path("taken").write_text("")
     said = turncoat("reproduce", *words)
+    assert not Path("reproduced").exists()
     assert (said.status, said.out) == (2, "")
     assert says in said.err
     assert len(said.err.splitlines()) == 1
@@ -104,6 +107,9 @@ def test_an_artefact_from_training_to_verdicts(
     assert longer.status == 0 and "1 of 200 epochs" in Path("longer/B-fig20-unit.txt").read_text()
     other = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "raw")
     assert other.status == 2 and "no attacked run of 200 epochs" in other.err
+    missed = turncoat("reproduce", "B:fig20", "B:fig9", *SMALL, "--no-training", "-o", "missed")
+    assert missed.status == 2 and "B:fig9 in unit scale" in missed.err
+    assert not Path("missed").exists()
     assert "B:fig9: nothing measured" in turncoat("reproduce", "B", *SMALL, "--no-training").out
     alone = turncoat("reproduce", "B:fig6", *SMALL, "--no-training")
     assert alone.status == 2 and "give --seeds 2 or more" in alone.err

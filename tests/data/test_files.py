@@ -217,6 +217,15 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
             assert load(path, label="kind").d == 2
 
 
+def test_row_numbers_are_no_feature(tmp_path):
+    path = tmp_path / "mine.csv"
+    frame = pd.DataFrame({"a": range(20), "kind": [0, 1] * 10})
+    frame.to_csv(path)
+    fails(path, "the first column has no name", label="kind")
+    frame.to_csv(path, index=False)
+    assert load(path, label="kind").d == 1
+
+
 @pytest.mark.parametrize("word", ["NA", "None", "null"])
 def test_a_class_that_reads_like_nothing_is_named(tmp_path, word):
     path = tmp_path / "mine.csv"

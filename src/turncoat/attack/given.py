@@ -53,7 +53,7 @@ def check_input(x: Tensor, y: Tensor, flips: int) -> None:
 
 
 def check_classes(call: LogitsFn, params: Params, x: Tensor, y: Tensor) -> None:
-    """Refuse labels that are no class of the module, or features of a type that it does not take.
+    """Refuse labels that are no class of the module, or features that it does not take.
 
     Raises:
         TurncoatError: says what came and what must.
@@ -62,10 +62,13 @@ def check_classes(call: LogitsFn, params: Params, x: Tensor, y: Tensor) -> None:
         with torch.no_grad():
             logits = call(params, x[:1])
     except RuntimeError as error:
-        if "dtype" not in str(error):
-            raise
-        own = next(iter(params.values())).dtype
-        raise TurncoatError(f"x is {x.dtype}, which the module does not take: try x.to({own})") from error
+        if "dtype" in str(error):
+            own = next(iter(params.values())).dtype
+            raise TurncoatError(f"x is {x.dtype}, which the module does not take: try x.to({own})") from error
+        reason = (str(error).splitlines() or [""])[0]
+        raise TurncoatError(
+            f"the module does not take examples of shape {tuple(x.shape[1:])}: {reason}"
+        ) from error
     check_logits(logits, 1)
     classes = logits.shape[1]
     if y.min() < 0 or y.max() >= classes:

@@ -56,8 +56,20 @@ def refuse_both(extract: str | None) -> None:
         raise TurncoatError("--from reads extracts in place of a store: leave --from or --store out")
 
 
-def made(output: str) -> Path:
-    """The folder for the files, made if it is absent.
+def refuse_idle(why: str) -> None:
+    """Refuse options of the training beside one that trains nothing.
+
+    Raises:
+        TurncoatError: if one of them was typed.
+    """
+    context = click.get_current_context()
+    for name in ("device", "jobs"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise TurncoatError(f"{why} trains nothing, so --{name} does nothing: leave it out")
+
+
+def refuse_file(output: str) -> Path:
+    """The folder for the files, which need not be there yet.
 
     Raises:
         TurncoatError: if a file is in its place.
@@ -65,6 +77,16 @@ def made(output: str) -> Path:
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise TurncoatError(f"{folder} is a file, but -o names a folder")
+    return folder
+
+
+def made(output: str) -> Path:
+    """The folder for the files, made if it is absent.
+
+    Raises:
+        TurncoatError: if a file is in its place.
+    """
+    folder = refuse_file(output)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     default="reproduced",
     show_default=True,
     metavar="FOLDER",
-    help="Where the Markdown's links lead: what `turncoat reproduce -o FOLDER` drew.",
+    help="Where the Markdown's links lead: what `turncoat reproduce -o FOLDER` drew; '' for none.",
 )
 def claims_(
     store: str,
@@ -49,7 +49,8 @@ def claims_(
         write_whole(Path(json_file), lambda path: table.to_json(path, orient="records", indent=1))
     if output:
         text = verdicts.markdown(table, verdicts.coverage(evidence, plans), evidence.origins)
-        text = gallery.linked(text, Path(pictures), Path(output).parent)
+        if pictures:
+            text = gallery.linked(text, Path(pictures), Path(output).parent)
         write_whole(Path(output), lambda path: path.write_text(text, encoding="utf-8"))
     for path in places:
         click.echo(str(path))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turncoat.cli import judge, options
-from turncoat.cli.asked import asking, made, typed, wish
+from turncoat.cli.asked import asking, made, refuse_file, refuse_idle, typed, wish
 from turncoat.cli.progress import bar
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
@@ -86,20 +86,23 @@ def make(
         return
     chosen = {artefact: plan.planned(artefact, wanted) for artefact in artefacts.chosen(names)}
     refuse_scales(chosen, wanted, names)
+    refuse_file(output)
     shared = None
     if extract is not None or no_training:
+        refuse_idle("--from" if extract is not None else "--no-training")
         shared, known = judge.holdings(store, extract)
         chosen = {artefact: plan.as_measured(artefact, wanted, known) for artefact in chosen}
-    folder = made(output)
-    if extract is None and not no_training:
+    else:
         train([one for experiments in chosen.values() for one in experiments], store, quiet, jobs)
-    endings = [f".{name}" for name in formats] or list(pictures.ENDINGS)
+    measured = {}
     for artefact, experiments in chosen.items():
         found = shared or read(store, experiments, artefact)
         retype = typed(asked) + f" --store {store}" if artefact.name in names else None
-        drawn = draw(
-            artefact, measured_of(artefact, experiments, found, retype), folder, wanted.quick, endings
-        )
+        measured[artefact] = measured_of(artefact, experiments, found, retype)
+    folder = made(output)  # nothing is written before all that was named is known to be there
+    endings = [f".{name}" for name in formats] or list(pictures.ENDINGS)
+    for artefact, parts in measured.items():
+        drawn = draw(artefact, parts, folder, wanted.quick, endings)
         if not quiet:
             click.echo(f"{artefact.name}: {drawn or 'nothing measured, nothing drawn'}")
     index = folder / gallery.INDEX
@@ -205,8 +208,8 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
         table.add_row(*shown, str(len(cells)), estimate.spoken(duration))
     console().print(table)
     console().print(
-        f"{len(seen)} cells in all, for many are shared: {estimate.spoken(total)} on this machine's CPU; a GPU is "
-        "many times faster, and --seeds, --epochs, --scale and --quick cut down"
+        f"{len(seen)} cells in all, for many are shared: {estimate.spoken(total)} on this machine's CPU; --seeds, "
+        "--epochs, --scale and --quick cut down"
     )
 
 

@@ -52,6 +52,10 @@ def sweep(file: str | None, store: str, device: str | None, jobs: int, quiet: bo
     with open_store(store) as opened:
         grid.show(outcome.cells, opened.summary())
     count = len(outcome.cells)
+    if all(cell.threat.is_clean for cell in outcome.cells):
+        click.echo(
+            "no cell is attacked: add write_access = [0.25], or workers and hostile, to the experiment"
+        )
     if outcome.trained:
         click.echo(f"{store}: {count} cells, {outcome.trained} of them trained now")
     else:

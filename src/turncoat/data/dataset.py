@@ -85,8 +85,8 @@ class Dataset:
         try:
             moved = replace(self, **{name: getattr(self, name).to(device) for name in names})
         except (RuntimeError, AssertionError) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise TurncoatError(f"device {str(device)!r} cannot be used here: {reason}") from error
+            here = "cpu or cuda" if torch.cuda.is_available() else "cpu; PyTorch finds no CUDA device here"
+            raise TurncoatError(f"device {str(device)!r} cannot be used here (allowed: {here})") from error
         if "fingerprint" in self.__dict__:
             moved.__dict__["fingerprint"] = self.fingerprint
         return moved

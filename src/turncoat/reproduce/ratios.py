@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from turncoat import errors, metrics
 from turncoat.figures import captions, style
@@ -85,6 +86,9 @@ def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
             ax.plot(paper, height, "x", color="black", markersize=5)
     if table["high"].max() > WIDE:
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
     ax.axvline(1, color=style.GREY, linewidth=0.8)
     ax.set_yticks(range(len(settings)), [f"{d}, {m}, {h} hostile" for d, m, h in settings])
     ax.set_xlabel("norm, hostile / honest")

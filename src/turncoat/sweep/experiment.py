@@ -107,6 +107,9 @@ def _further(axes: Axes, tables: object) -> tuple[Axes, ...]:
     return tuple(found)
 
 
+MOST_SEEDS = 10_000
+
+
 def seeds(value: object) -> tuple[int, ...]:
     """Seeds from a count (6 means 0 to 5) or a list.
 
@@ -114,7 +117,13 @@ def seeds(value: object) -> tuple[int, ...]:
         TurncoatError: if it is neither, or no seed is left.
     """
     if not isinstance(value, list):
-        return tuple(range(errors.whole(value, "seeds (a count or a list)", 1)))
+        count = errors.whole(value, "seeds (a count or a list)", 1)
+        if count > MOST_SEEDS:
+            raise TurncoatError(
+                f"seeds is {count}, but a count is at most {MOST_SEEDS:,}; one certain seed is a list of one:"
+                f" seeds = [{count}] in a file, --seeds {count}, with a comma on the command line"
+            )
+        return tuple(range(count))
     if not value:
         raise TurncoatError("seeds is an empty list: name at least one, such as seeds = [0]")
     return tuple(dict.fromkeys(errors.whole(seed, "a seed") for seed in value))
