@@ -1,7 +1,8 @@
 """turncoat: how much harm can label flips alone do to a model's training, and what stops them?"""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from turncoat import lazy
 
 if TYPE_CHECKING:
     from turncoat.attack.flipped_labels import FlippedLabels
@@ -33,25 +34,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dataset": "turncoat.data.dataset",
-    "Federation": "turncoat.federation.setting",
-    "FlippedLabels": "turncoat.attack.flipped_labels",
-    "Flips": "turncoat.attack.worst_flips",
-    "Recipe": "turncoat.training.recipe",
-    "Results": "turncoat.training.results",
-    "Threat": "turncoat.threat",
-    "TurncoatError": "turncoat.errors",
-    "from_arrays": "turncoat.data.dataset",
-    "load": "turncoat.data",
-    "train": "turncoat.training.engine",
-    "worst_flips": "turncoat.attack.worst_flips",
+    "Dataset": "data.dataset",
+    "Federation": "federation.setting",
+    "FlippedLabels": "attack.flipped_labels",
+    "Flips": "attack.worst_flips",
+    "Recipe": "training.recipe",
+    "Results": "training.results",
+    "Threat": "threat",
+    "TurncoatError": "errors",
+    "from_arrays": "data.dataset",
+    "load": "data",
+    "train": "training.engine",
+    "worst_flips": "attack.worst_flips",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # names are imported when first used, so that `turncoat --help` does not wait for torch
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy.names(__name__, _HOMES)

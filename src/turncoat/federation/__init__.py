@@ -1,7 +1,8 @@
 """A federation: workers send messages each round, a server aggregates them."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from turncoat import lazy
 
 if TYPE_CHECKING:
     from turncoat.federation.aggregators import AGGREGATORS, PREAGGREGATORS, Aggregator, aggregator
@@ -26,11 +27,4 @@ _HOMES = {
     "aggregator": "aggregators",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # imported when first used: the command line describes a federation without waiting for torch
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy.names(__name__, _HOMES)
