@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -186,6 +187,31 @@ def test_a_stack_is_taken_by_one_sweep_at_a_time(tmp_path: Path) -> None:
         assert claims.take(store, "stack", me)
         leased(store, dead, time.time())
         assert claims.take(store, "stack", me)
+
+
+def test_a_step_that_outlasts_the_timeout_keeps_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attacker's turn on a large network may take longer than another sweep waits for a heartbeat."""
+    monkeypatch.setattr(claims, "BEAT", 0.02)
+    monkeypatch.setattr(claims, "TIMEOUT", 0.5)
+    path, other = tmp_path / "s.db", Owner("elsewhere", 1, "far")
+    refused = []
+
+    asked = experiment.experiment(SMALL | {"seeds": 1})
+    (stack,) = [item.stack for item in runner.planned(experiment.cells(asked), set(), "cpu")]
+    advance = runner.StackRun.advance
+
+    def slow(run: runner.StackRun) -> Iterator[int]:
+        for _ in range(8):
+            time.sleep(0.2)
+            with open_store(path, create=True) as store:
+                refused.append(not claims.take(store, stack.key, other))
+        yield from advance(run)
+
+    monkeypatch.setattr(runner.StackRun, "advance", slow)
+    assert runner.sweep(asked, path).trained == len(stack.cells)
+    assert refused == [True] * 8
 
 
 def dead_pid() -> int:

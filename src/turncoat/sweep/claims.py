@@ -5,14 +5,19 @@ import os
 import secrets
 import socket
 import sqlite3
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from turncoat.errors import TurncoatError
 from turncoat.sweep.frames import Record
 from turncoat.sweep.packing import Arrays, pack, unpack
-from turncoat.sweep.store import Store, add
+from turncoat.sweep.store import Store, add, open_store
 
 TIMEOUT = 300.0  # seconds without a heartbeat after which a lease is anybody's
+BEAT = 30.0  # seconds between heartbeats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +45,33 @@ def take(store: Store, stack: str, who: Owner) -> bool:
             (stack, who.host, who.pid, who.nonce, time.time()),
         )
         return True
+
+
+@contextmanager
+def beating(path: Path, stack: str, who: Owner) -> Iterator[None]:
+    """While inside, a thread keeps a lease alive: an attacker's turn may last longer than any timeout."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT):
+            # a connection belongs to one thread; a beat that fails is made up for by the next
+            with (
+                suppress(sqlite3.Error, TurncoatError),
+                open_store(path, create=True) as store,  # without, it could only be read
+                store.transaction() as own,
+            ):
+                own.execute(
+                    "UPDATE leases SET heartbeat = ? WHERE stack = ? AND nonce = ?",
+                    (time.time(), stack, who.nonce),
+                )
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def release(store: Store, stack: str, who: Owner) -> None:

@@ -176,9 +176,12 @@ class _Sweep:
             return False
         try:
             known = self.store.keys()
-            if not all(key(cell) in known for cell in item.stack.cells) and not self.train(item):
-                self.done = begun
-                return False
+            if not all(key(cell) in known for cell in item.stack.cells):
+                with claims.beating(self.store.path, name, self.who):
+                    ended = self.train(item)
+                if not ended:
+                    self.done = begun
+                    return False
         finally:
             claims.release(self.store, name, self.who)
         self.done = begun + item.steps
