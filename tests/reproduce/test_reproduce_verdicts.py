@@ -279,9 +279,11 @@ def test_carries_over() -> None:
     vit = runs([(1.0, 0.4)], lambda k, b: 0.0, dataset="cifar10", model="vit")
     every = [runs([(1.0, 0.4)], lambda k, b: 0.2, dataset=d, model=m) for d, m in rules_harm.DEEP]
     assert judged(rules_harm.carries_over, *every) == HOLDS
-    assert judged(rules_harm.carries_over, mlp) == f"{ONLY_IF} mnist mlp"  # the others were not measured
+    alone = judged(rules_harm.carries_over, mlp)  # the others were not measured
+    assert alone.startswith(f"{ONLY_IF} mnist mlp (undecided: cifar10 logistic, ")
     assert judged(rules_harm.carries_over, vit) == FAILS
-    assert judged(rules_harm.carries_over, mlp, vit) == f"{ONLY_IF} mnist mlp"
+    both = judged(rules_harm.carries_over, mlp, vit)
+    assert both.startswith(f"{ONLY_IF} mnist mlp (undecided: ") and "vit" not in both
 
 
 @pytest.mark.parametrize(("slope", "verdict"), [(1.0, HOLDS), (-1.0, FAILS)])

@@ -62,10 +62,11 @@ class Finding:
     def verdict(self) -> str:
         """``holds``, ``does not hold``, ``undecided``, or ``holds only if`` with the parts that do."""
         good = [name for name, holds in self.parts.items() if holds]
+        unsure = [name for name, holds in self.parts.items() if holds is None]
         if len(good) == len(self.parts):
             return HOLDS
         if good:
-            return f"{ONLY_IF} {shortened(good)}"
+            return f"{ONLY_IF} {shortened(good)}" + (f" ({UNDECIDED}: {shortened(unsure)})" if unsure else "")
         return FAILS if False in self.parts.values() else UNDECIDED
 
 
