@@ -30,7 +30,9 @@ docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
 	$(BIN)/turncoat reproduce claims --from results --pictures '' -o docs/claims.md
 	$(BIN)/mkdocs build --strict
 
-docs/figures/index.md: results/points.parquet results/curves.parquet docs/gen_figures.py | $(VENV)/.docs
+DRAWN_BY := docs/gen_figures.py $(wildcard src/turncoat/figures/*.py src/turncoat/reproduce/*.py)
+
+docs/figures/index.md: results/points.parquet results/curves.parquet $(DRAWN_BY) | $(VENV)/.docs
 	$(BIN)/python docs/gen_figures.py results docs/figures
 
 $(READY): pyproject.toml constraints.txt

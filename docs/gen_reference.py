@@ -37,9 +37,9 @@ READS = {
 }
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """MkDocs calls this for every page before it is rendered."""
-    return gallery.linked(filled(markdown), HERE / "figures", HERE)
+    return gallery.linked(filled(markdown), HERE / "figures", (HERE / page.file.src_uri).parent)
 
 
 def filled(markdown: str) -> str:

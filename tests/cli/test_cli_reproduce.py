@@ -113,3 +113,6 @@ def test_an_artefact_from_training_to_verdicts(
     assert "B:fig9: nothing measured" in turncoat("reproduce", "B", *SMALL, "--no-training").out
     alone = turncoat("reproduce", "B:fig6", *SMALL, "--no-training")
     assert alone.status == 2 and "give --seeds 2 or more" in alone.err
+    untrained = turncoat("reproduce", "B:fig6", *SMALL, "--store", "untrained.db")
+    assert untrained.status == 2 and "give --seeds 2 or more" in untrained.err
+    assert not Path("untrained.db").exists()

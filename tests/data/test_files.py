@@ -221,7 +221,9 @@ def test_row_numbers_are_no_feature(tmp_path):
     path = tmp_path / "mine.csv"
     frame = pd.DataFrame({"a": range(20), "kind": [0, 1] * 10})
     frame.to_csv(path)
-    fails(path, "the first column has no name", label="kind")
+    fails(path, "column 1 has no name", label="kind")
+    path.write_text("a,,kind\n" + "\n".join(f"{i},{i},{i % 2}" for i in range(20)))
+    fails(path, "column 2 has no name", label="kind")
     frame.to_csv(path, index=False)
     assert load(path, label="kind").d == 1
 

@@ -93,6 +93,8 @@ def make(
         shared, known = judge.holdings(store, extract)
         chosen = {artefact: plan.as_measured(artefact, wanted, known) for artefact in chosen}
     else:
+        for artefact in (a for a in chosen if a.name in names):  # known before hours of training
+            pictures.refuse_one_seed(artefact, chosen[artefact][0])
         train([one for experiments in chosen.values() for one in experiments], store, quiet, jobs)
     measured = {}
     for artefact, experiments in chosen.items():

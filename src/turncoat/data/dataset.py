@@ -85,8 +85,10 @@ class Dataset:
         try:
             moved = replace(self, **{name: getattr(self, name).to(device) for name in names})
         except (RuntimeError, AssertionError) as error:
-            here = "cpu or cuda" if torch.cuda.is_available() else "cpu; PyTorch finds no CUDA device here"
-            raise TurncoatError(f"device {str(device)!r} cannot be used here (allowed: {here})") from error
+            reason = "allowed: cpu; PyTorch finds no CUDA device here"
+            if torch.cuda.is_available():  # it may be full, or have another number
+                reason = f"allowed: cpu, cuda; {(str(error).splitlines() or [''])[0]}"
+            raise TurncoatError(f"device {str(device)!r} cannot be used here ({reason})") from error
         if "fingerprint" in self.__dict__:
             moved.__dict__["fingerprint"] = self.fingerprint
         return moved

@@ -96,11 +96,12 @@ def from_table(path: Path, label: str | None, test_share: float, seed: int, scal
 def _csv(path: Path) -> pd.DataFrame:
     # read as it stands: pandas gives the second of two columns of one name another one
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
-    if len(header) > 1 and not header.iloc[0].strip():
-        raise TurncoatError(
-            f"{path}: the first column has no name, as when row numbers are written too; leave them out (in pandas"
-            " to_csv(…, index=False)), or name the column"
-        )
+    for number, name in enumerate(header, 1):
+        if not name.strip():  # pandas would make up a name
+            raise TurncoatError(
+                f"{path}: column {number} has no name, as when row numbers are written too; leave them out (in"
+                " pandas to_csv(…, index=False)), or name the column"
+            )
     _refuse_twice(path, header)
     return pd.read_csv(path, low_memory=False)
 

@@ -20,6 +20,11 @@ def with_bias(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d1"]:
     return torch.nn.functional.pad(x, (0, 1), value=1.0)
 
 
+def own_rows(residual: Float[Tensor, "n c r"], rows: int) -> Float[Tensor, "n rows r"]:
+    """The residuals that reach a weight: with two classes the first logit is the constant 0, and has none."""
+    return residual if rows > 1 else residual[:, 1:]
+
+
 def logistic(features: int, classes: int) -> Model:
     """The stack for ``features`` inputs: binary (one row, logits (0, z)) for 2 classes, else softmax."""
     rows = 1 if classes == 2 else classes
@@ -34,8 +39,8 @@ def logistic(features: int, classes: int) -> Model:
 
     def pullback(params: Params, x: Tensor) -> Pullback:
         def pull(residual: Tensor, into: Params, weight: float) -> None:
-            rest = residual if rows > 1 else residual[:, 1:]
-            into[WEIGHT].flatten(1).addmm_(x.T, rest.reshape(len(x), -1), alpha=weight)
+            rest = own_rows(residual, rows).reshape(len(x), -1)
+            into[WEIGHT].flatten(1).addmm_(x.T, rest, alpha=weight)
 
         return pull
 
@@ -55,9 +60,7 @@ def logistic(features: int, classes: int) -> Model:
         params: Params, x: Float[Tensor, "w b d"], labels: Integer[Tensor, "w b r"]
     ) -> Float[Tensor, "w r p"]:
         w, b, _ = x.shape
-        rest = residual(project(params, x.flatten(0, 1)), labels.flatten(0, 1)).div_(b)
-        if rows == 1:
-            rest = rest[:, 1:]
+        rest = own_rows(residual(project(params, x.flatten(0, 1)), labels.flatten(0, 1)).div_(b), rows)
         # (w, r·rows, b) @ (w, b, d): each message comes out contiguous, as aggregators read it
         left = rest.view(w, b, rows, -1).permute(0, 3, 2, 1).reshape(w, -1, b)
         return torch.bmm(left, x).view(w, -1, rows * x.shape[2])
@@ -65,10 +68,9 @@ def logistic(features: int, classes: int) -> Model:
     def example_norms(
         params: Params, x: Float[Tensor, "n d"], labels: Integer[Tensor, "n r"]
     ) -> Float[Tensor, "n r"]:
-        rest = residual(project(params, x), labels)
+        rest = own_rows(residual(project(params, x), labels), rows)
         # an example's gradient is an outer product, whose norm is the product of the norms
-        squares = x.square().sum(1, keepdim=True) * (rest if rows > 1 else rest[:, 1:]).square().sum(1)
-        return squares.sqrt()
+        return (x.square().sum(1, keepdim=True) * rest.square().sum(1)).sqrt()
 
     return Model(
         name="logistic",

@@ -97,14 +97,23 @@ def is_measured(artefact: Artefact, own: Evidence) -> bool:
     return rows["seed"].nunique() >= (2 if artefact.figure == "spread" else 1)
 
 
+def refuse_one_seed(artefact: Artefact, asked: Experiment) -> None:
+    """Refuse a spread over seeds that is asked for with one.
+
+    Raises:
+        TurncoatError: says how many seeds it takes.
+    """
+    if artefact.figure == "spread" and len(asked.seeds) < 2:
+        raise errors.TurncoatError(f"{artefact.name} is a spread over seeds: give --seeds 2 or more")
+
+
 def refuse_unmeasured(artefact: Artefact, asked: Experiment, own: Evidence, options: str = "") -> None:
     """Refuse to draw what is not there; ``options`` are those of the command line that asked for it.
 
     Raises:
         TurncoatError: says which command trains it.
     """
-    if artefact.figure == "spread" and len(asked.seeds) < 2:
-        raise errors.TurncoatError(f"{artefact.name} is a spread over seeds: give --seeds 2 or more")
+    refuse_one_seed(artefact, asked)
     if not is_measured(artefact, own):
         scale, epochs = asked.axes["scale"][0], max(asked.axes["epochs"])
         raise errors.TurncoatError(
