@@ -97,7 +97,7 @@ def choose_flips(
             one = torch.tensor([q.replica], device=labels.device)
             mine = take(params, one, model.replica_axis)
             toward = take(direction, one, model.replica_axis)
-            scores = scores_for("centred", model, mine, toward, x[members[rows]]).squeeze(2)
+            scores = scores_for("centred", model, mine, toward, x.index_select(0, members[rows])).squeeze(2)
             chosen = rule(scores, labels[rows].clone(), q.flips, draw)
             allowed = torch.tensor(q.flips, device=labels.device)
             result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(
@@ -127,7 +127,7 @@ def gradient_change(
         mine = _prefix(params, active, model.replica_axis)
         part = zeros(mine)
         rest = swap(before[touched], after[touched], model.classes, dtype)
-        model.pullback(mine, x[members[rows][touched]])(rest, part, 1.0 / n)
+        model.pullback(mine, x.index_select(0, members[rows][touched]))(rest, part, 1.0 / n)
         for name, value in part.items():
             total[name].narrow(model.replica_axis[name], 0, active).add_(value)
     return total
@@ -173,7 +173,7 @@ def _proposals(
             _prefix(params, active, model.replica_axis),
             _prefix(direction, active, model.replica_axis),
         )
-        scores = scores_for(rule.needs, model, mine, toward, x[members[rows]])
+        scores = scores_for(rule.needs, model, mine, toward, x.index_select(0, members[rows]))
         best, value = rule.propose(scores, labels[rows, :active], generator)
         proposed[:active, rows] = best.T.to(labels.dtype)
         priority[:active, rows] = value.T.to(priority.dtype)

@@ -83,7 +83,7 @@ def logistic(features: int, classes: int) -> Model:
         scores=scores,
         replica_axis={WEIGHT: 2},
         head=(WEIGHT,),
-        tile=50 if rows > 1 else 200,
+        tile=50 if rows > 1 else 512,  # some 500 columns: products at full speed, one draw of rows for many
         chunk=1024,
         curvature=0.5 if rows > 1 else 0.25,
         pack=pack,
