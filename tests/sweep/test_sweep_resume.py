@@ -19,6 +19,7 @@ from turncoat import TurncoatError
 from turncoat.sweep import claims, experiment, processes, runner
 from turncoat.sweep.runner import INTERVAL, sweep
 from turncoat.sweep.store import open_store
+from turncoat.training import lanes
 
 GRID = """
 epochs = 10
@@ -110,6 +111,18 @@ def test_two_at_once_share_the_work(grid: Path, whole: dict[str, tuple[Any, ...]
     assert count(store, "checkpoints") == count(store, "leases") == 0
 
 
+def test_a_store_whose_tables_another_sweep_is_about_to_make(
+    grid: Path, whole: dict[str, tuple[Any, ...]], tmp_path: Path
+) -> None:
+    store = tmp_path / "begun.db"
+    with sqlite3.connect(store) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert store.stat().st_size
+    assert sweep(experiment.read(grid), store).trained == CELLS
+    assert rows(store) == whole
+
+
 class Cut(Exception):
     """Stands for whatever stops a sweep."""
 
@@ -151,6 +164,28 @@ def test_cut_at_every_kind_of_moment(
             sweep(asked, store, cut)
     sweep(asked, store)
     assert rows(store) == rows(tmp_path / "whole.db")
+
+
+def test_cut_while_stacks_train_side_by_side(
+    grid: Path, whole: dict[str, tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "lanes", lambda device: [contextlib.nullcontext() for _ in range(3)])
+    monkeypatch.setenv(INTERVAL, "0")  # a checkpoint after every step
+    store = tmp_path / "cut.db"
+    left = iter(range(60, 0, -1))
+
+    def cut(done: int, total: int) -> None:
+        if next(left) == 1:
+            raise Cut
+
+    with pytest.raises(Cut):
+        sweep(experiment.read(grid), store, cut)
+    assert count(store, "checkpoints") == 2  # one per seed, both under way
+    assert count(store, "leases") == 0
+    told: list[tuple[int, int]] = []
+    assert sweep(experiment.read(grid), store, lambda *now: told.append(now)).trained == CELLS
+    assert rows(store) == whole
+    assert told == sorted(told) and told[-1][0] == told[-1][1]
 
 
 def test_a_checkpoint_saves_the_work_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

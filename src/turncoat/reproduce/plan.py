@@ -12,7 +12,7 @@ from turncoat.reproduce.artefacts import Artefact
 from turncoat.sweep import experiment
 from turncoat.sweep.cells import Cell, key
 from turncoat.sweep.experiment import Axes, Experiment
-from turncoat.sweep.store import open_store, refuse_folder
+from turncoat.sweep.store import known_keys
 
 THINNED = ("write_access", "local_budget", "global_budget")
 
@@ -125,11 +125,7 @@ def incomplete(asked: Iterable[Experiment], store: Path) -> list[Experiment]:
     Raises:
         TurncoatError: if no store can be at that place, or it cannot be read.
     """
-    refuse_folder(store)
-    known: set[str] = set()
-    if store.exists() and store.stat().st_size:
-        with open_store(store) as opened:
-            known = opened.keys()
+    known = known_keys(store)
     return [one for one in asked if not all(key(cell) in known for cell in experiment.cells(one))]
 
 

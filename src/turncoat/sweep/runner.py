@@ -4,7 +4,7 @@ import dataclasses
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from turncoat.sweep.experiment import Experiment, cells
 from turncoat.sweep.frames import Record
 from turncoat.sweep.setup import Setup
 from turncoat.sweep.stacks import Stack, by_seed, stacks
-from turncoat.sweep.store import Store, open_store, refuse_folder
+from turncoat.sweep.store import Store, known_keys, open_store
 from turncoat.training.engine import finished
+from turncoat.training.lanes import Work, side_by_side
 from turncoat.training.recipe import Recipe
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, StackRun, material, stack_run
@@ -65,13 +66,9 @@ def sweep(
     """
     jobs = whole(jobs, "jobs", least=1)
     file = Path(path)
-    refuse_folder(file)
+    known = known_keys(file)
     interval = checkpoint_interval()
     wanted = cells(experiment)
-    known: set[str] = set()
-    if file.exists() and file.stat().st_size:
-        with open_store(file) as store:
-            known = store.keys()
     plan = list(planned(wanted, known, experiment.device))
     if not plan:
         return Outcome(wanted, 0)
@@ -162,33 +159,31 @@ class _Sweep:
         """Train every stack of the plan or see another sweep train it; return the number of cells trained here."""
         self.total = sum(item.steps for item in plan)
         while plan:
-            busy = [item for item in plan if not self.settle(item)]
+            busy: list[Planned] = []
+            side_by_side((self.settle(item, busy) for item in plan), self.device)
             if len(busy) == len(plan):
                 time.sleep(POLL)
             plan = busy
         return self.trained
 
-    def settle(self, item: Planned) -> bool:
-        """Train a stack unless it is there; False if another sweep is at it."""
-        begun = self.done
+    def settle(self, item: Planned, busy: list[Planned]) -> Work:
+        """Train a stack unless it is there; if another sweep is at it, add it to ``busy``."""
         name = item.stack.key
         if not claims.take(self.store, name, self.who):
-            return False
+            busy.append(item)
+            return
         try:
             known = self.store.keys()
-            if not all(key(cell) in known for cell in item.stack.cells):
-                with claims.beating(self.store.path, name, self.who):
-                    ended = self.train(item)
-                if not ended:
-                    self.done = begun
-                    return False
+            if all(key(cell) in known for cell in item.stack.cells):
+                self.count(item.steps)
+                return
+            with claims.beating(self.store.path, name, self.who):
+                if not (yield from self.train(item)):
+                    busy.append(item)
         finally:
             claims.release(self.store, name, self.who)
-        self.done = begun + item.steps
-        self.progress(self.done, self.total)
-        return True
 
-    def train(self, item: Planned) -> bool:
+    def train(self, item: Planned) -> Generator[None, None, bool]:
         """Train a stack from its last checkpoint to its end; False if another sweep took it over meanwhile."""
         name = item.stack.key
         run = start(item.stack, self.device)
@@ -197,24 +192,31 @@ class _Sweep:
         if saved is not None:
             arrays, taken = saved
             run.restore(arrays)
-        begun = self.done
+            self.count(taken)
         last = time.monotonic()
         for steps in run.advance():
             taken += steps
-            self.done = begun + taken
-            self.progress(self.done, self.total)
+            self.count(steps)
             if time.monotonic() - last >= self.interval:
                 if not claims.save(self.store, name, self.who, run.to_arrays(), taken):
+                    self.count(-taken)
                     return False
                 last = time.monotonic()
+            yield
         claims.finish(self.store, name, self.who, self.rows(item.stack, run), environment(self.device))
         self.trained += len(item.stack.cells)
+        self.count(item.steps - taken)  # what early stopping left out
         return True
+
+    def count(self, steps: int) -> None:
+        """Show that so many more replica-steps are done."""
+        self.done += steps
+        self.progress(self.done, self.total)
 
     def rows(self, stack: Stack, run: StackRun) -> list[tuple[str, Record]]:
         """What a finished stack adds to the store."""
         first = stack.cells[0]
-        common = chance(prepared(first.setup, first.fingerprint, self.device).y_test)
+        common = chance(run.task.y_test)
         step = stability(first.setup, first.fingerprint, first.recipe, self.device)
         return [
             (

@@ -32,6 +32,10 @@ CREATE TABLE leases (
 """
 
 
+class EmptyStoreError(TurncoatError):
+    """A store without its tables: another sweep is just making them, or was killed before it had."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Store:
     """An open store; a context manager that closes it."""
@@ -167,6 +171,22 @@ def open_store(path: str | Path, create: bool = False) -> Store:
     return Store(file, connection)
 
 
+def known_keys(path: Path) -> set[str]:
+    """The keys of all cells in the store at ``path``; none while it is absent or empty.
+
+    Raises:
+        TurncoatError: if no store can be there, or it cannot be read.
+    """
+    refuse_folder(path)
+    if not path.exists() or not path.stat().st_size:
+        return set()
+    try:
+        with open_store(path) as store:
+            return store.keys()
+    except EmptyStoreError:
+        return set()
+
+
 def refuse_folder(file: Path) -> None:
     """Refuse a path at which no store can be.
 
@@ -236,7 +256,7 @@ def _check(connection: sqlite3.Connection, file: Path, create: bool) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
         if not create and _is_empty(connection):
-            raise TurncoatError(f"{file}: the store is empty; fill it with: turncoat sweep --store {file}")
+            raise EmptyStoreError(f"{file}: the store is empty; fill it with: turncoat sweep --store {file}")
         raise TurncoatError(f"{file} is not a turncoat store; name another --store")
     if version != VERSION:
         raise TurncoatError(

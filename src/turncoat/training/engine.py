@@ -10,6 +10,7 @@ from turncoat.federation.setting import POOLED, Federation
 from turncoat.federation.threats import placed_in, tile_size
 from turncoat.metrics import chance
 from turncoat.threat import CLEAN, Threat
+from turncoat.training.lanes import Work, side_by_side
 from turncoat.training.recipe import Recipe
 from turncoat.training.results import Results, Run, Setting
 from turncoat.training.stability import step_stability
@@ -50,12 +51,17 @@ def train(
     total = sum(stack.steps() for stack in stacks)
     done = 0
     runs: list[Run] = []
-    for stack in stacks:
+
+    def trained(stack: StackRun) -> Work:
+        nonlocal done
         for steps in stack.advance():
             done += steps
             if progress is not None:
                 progress(done, total)
-        runs += finished(stack)
+            yield
+        runs.extend(finished(stack))
+
+    side_by_side((trained(stack) for stack in stacks), device)
     order = {threat: i for i, threat in enumerate(wanted)}
     runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
     return Results(describe(data, dataset, recipe, federation), tuple(runs))

@@ -31,17 +31,15 @@ def suits(task: Task) -> bool:
 def cuda_graph(run: Run, changed: Sequence[Tensor]) -> Run:
     """Record what ``run`` launches; it is run once before, and the tensors that it changes are put back."""
     before = [value.clone() for value in changed]
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(
-        aside
-    ):  # libraries choose kernels and take memory on first use, which can't be recorded
-        run()
-    torch.cuda.current_stream().wait_stream(aside)
+    run()  # libraries choose kernels and take memory on first use, which can't be recorded
     for value, old in zip(changed, before, strict=True):
         value.copy_(old)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    here = torch.cuda.current_stream()
+    # in a lane's own stream: recordings made in the same stream share a workspace, and may not run at the same time;
+    # the default stream can't be recorded in
+    aside = None if here == torch.cuda.default_stream() else here
+    with torch.cuda.graph(graph, stream=aside):
         run()
     return graph.replay
 
