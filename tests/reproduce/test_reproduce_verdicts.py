@@ -10,7 +10,17 @@ import pytest
 from turncoat.reproduce import rules_harm, rules_shape, verdicts
 from turncoat.reproduce.claims import CLAIMS
 from turncoat.reproduce.evidence import Evidence
-from turncoat.reproduce.measures import FAILS, HOLDS, ONLY_IF, UNDECIDED, UNKNOWN, Finding, estimate
+from turncoat.reproduce.measures import (
+    FAILS,
+    HOLDS,
+    HOLDS_FOR,
+    ONLY_IF,
+    UNDECIDED,
+    UNKNOWN,
+    Finding,
+    estimate,
+    jackknifed,
+)
 from turncoat.reproduce.verdicts import Share
 
 Runs = list[dict[str, Any]]
@@ -72,6 +82,14 @@ def test_chance_alone_is_rarely_sure(seeds: int) -> None:
         assert 0.015 < sure / len(found) < 0.035  # 2.5 % on either side
 
 
+def test_the_jackknife_covers_a_spread_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).normal(size=(1000, 8, 3))
+    found = [jackknifed(pd.DataFrame(one), lambda v: float(v.std(axis=0, ddof=1).mean())) for one in draws]
+    covered = sum(one.sure_low < 0.9650 < one.sure_high for one in found)  # the mean of such a std
+    assert 0.90 < covered / len(found) < 0.98
+    assert jackknifed(pd.DataFrame(draws[0, :2]), np.std).sure_low == -np.inf
+
+
 TENTH = [(0.001, 1.0), (0.1, 0.01)]
 QUARTER = [(0.25, 1.0), (1.0, 0.25)]
 
@@ -85,7 +103,7 @@ def test_a_mean_made_by_one_run_is_no_certain_harm() -> None:
     rows = runs([TENTH[0]], lambda k, b: 0.0)
     rows[3]["accuracy.tail"] = 0.6
     found = rules_harm.tenth_percent(pd.DataFrame(rows), "tail")
-    assert found is not None and found.verdict == FAILS
+    assert found is not None and found.verdict == UNDECIDED
     assert "1 of 6 runs lose more than 10" in found.measured
 
 
@@ -121,8 +139,8 @@ def test_noise_alone_does_not_confirm_a_figure(cost: float, noise: float) -> Non
     ("harm", "verdict"),
     [
         (lambda k, b: 0.4 * k * k * b if k > 0.2 else 0.0, HOLDS),
-        (lambda k, b: 0.2 * k * b * b, f"{ONLY_IF} it is about b at k up to 0.2"),
-        (lambda k, b: 0.2 * k * b * (1 + 5 * k), f"{ONLY_IF} it is about wider access at equal k·b"),
+        (lambda k, b: 0.2 * k * b * b, f"{ONLY_IF} little effect of b at k up to 0.2 on mnist-01 logistic"),
+        (lambda k, b: 0.2 * k * b * (1 + 5 * k), f"{ONLY_IF} wider access on mnist-01 logistic"),
         (lambda k, b: 0.4 * b, FAILS),
     ],
 )
@@ -134,7 +152,7 @@ def test_access_over_budget(harm: Harm, verdict: str) -> None:
     ("harm", "verdict"),
     [
         (lambda k, b: 0.4 * k * b, HOLDS),
-        (lambda k, b: 0.4 * k * (1.1 - b), f"{ONLY_IF} it is about k"),
+        (lambda k, b: 0.4 * k * (1.1 - b), f"{ONLY_IF} growth in k"),
         (lambda k, b: 0.4 * (1.1 - k) * (1.1 - b), FAILS),
     ],
 )
@@ -142,12 +160,30 @@ def test_monotone(harm: Harm, verdict: str) -> None:
     assert judged(rules_shape.monotone, runs(GRID, harm)) == verdict
 
 
+def test_noise_that_hides_every_fall_is_no_growth() -> None:
+    tenths = [i / 10 for i in range(1, 11)]
+    cells = [(k, b) for k in tenths for b in tenths]
+    assert judged(rules_shape.monotone, runs(cells, lambda k, b: 0.4 * k * b, noise=0.1)) == UNDECIDED
+
+
+def test_access_is_judged_for_each_data_set() -> None:
+    cells = [(0.05, 1.0), (1.0, 0.05), (0.4, 1.0), (1.0, 0.4)]
+    wide = runs(cells, lambda k, b: 0.2 * k, dataset="mnist")
+    narrow = runs(cells, lambda k, b: 0.2 * b, dataset="cifar10", model="mlp")
+    few = of_seeds(runs(cells, lambda k, b: 0.2 * k, dataset="cifar100"), 1)
+    found = judged(rules_shape.access_over_budget, wide, narrow, few)
+    assert found.startswith(
+        f"{ONLY_IF} wider access on mnist logistic; {UNDECIDED}: wider access on cifar100"
+    )
+
+
 @pytest.mark.parametrize(
     ("more", "verdict"),
     [
         (lambda k: 0.1 if k >= 0.2 else 0.0, HOLDS),
-        (lambda k: -0.1 if k >= 0.2 else 0.0, f"{ONLY_IF} k is below 0.2"),
-        (lambda k: 0.1, f"{ONLY_IF} k is 0.2 or more"),
+        (lambda k: 0.0, HOLDS),
+        (lambda k: -0.1 if k >= 0.2 else 0.0, f"{ONLY_IF} k below 0.2"),
+        (lambda k: 0.1, f"{ONLY_IF} k from 0.2, k·b below half, k·b from half on"),
         (lambda k: -0.1, FAILS),
     ],
 )
@@ -157,7 +193,7 @@ def test_goals(more: Callable[[float], float], verdict: str) -> None:
 
 
 def test_goals_are_compared_on_seeds_that_have_all_cells() -> None:
-    cells = [(0.2, 1.0), (1.0, 1.0)]
+    cells = [(0.2, 1.0), (1.0, 0.4)]
     first = [runs(cells, lambda k, b: 0.2, goal=goal) for goal in ("targeted", "untargeted")]
     lone = runs([(0.2, 1.0)], lambda k, b: 0.5, goal="targeted")  # other seeds, of one cell alone
     more = [run | {"seed": run["seed"] + 6} for run in lone]
@@ -205,13 +241,17 @@ def test_adam(more: float, verdict: str) -> None:
     less = runs(cells, lambda k, b: 0.1 + (0.05 if k == 0.4 else -0.2), dataset="mnist", optimizer="adam")
     assert judged(rules_harm.adam, sgd, less) == FAILS  # one cell does not outweigh the average
     noisy = runs(cells, lambda k, b: 0.1, 0.3, dataset="mnist", optimizer="adam")
-    assert judged(rules_harm.adam, sgd, noisy) == FAILS
-    assert judged(rules_harm.adam, of_seeds(sgd, 3), of_seeds(noisy, 3)) == UNDECIDED
+    assert judged(rules_harm.adam, sgd, noisy) == UNDECIDED
+    equal = runs(cells, lambda k, b: 0.1, dataset="mnist", optimizer="adam")
+    assert judged(rules_harm.adam, sgd, equal) == FAILS
+
+
+MEANS = f"{ONLY_IF} mnist logistic, norm of the workers' mean gradients"
 
 
 @pytest.mark.parametrize(
     ("scale", "ratio", "verdict"),
-    [("unit", 1.02, HOLDS), ("unit", 1.4, FAILS), ("raw", 7.0, HOLDS), ("raw", 1.0, FAILS)],
+    [("unit", 1.02, MEANS), ("unit", 1.4, FAILS), ("raw", 7.0, MEANS), ("raw", 1.0, FAILS)],
 )
 def test_norm_ratio(scale: str, ratio: float, verdict: str) -> None:
     rows = runs(
@@ -229,9 +269,16 @@ def test_norm_ratio(scale: str, ratio: float, verdict: str) -> None:
 
 def test_a_ratio_of_one_is_no_ratio_of_a_third_more() -> None:
     crowd = {"dataset": "cifar10", "workers": 10, "hostile": 1, "example_norm_ratio": 1.0}
-    for ratio, verdict in ((1.0, FAILS), (1.3, HOLDS)):
+    for ratio, verdict in ((1.0, FAILS), (1.3, MEANS.replace("mnist", "cifar10"))):
         rows = runs([(0.1, 1.0)], lambda k, b: 0.0, norm_ratio=ratio, **crowd)
         assert judged(rules_shape.norm_ratio, rows) == verdict
+
+
+def test_a_ratio_that_varies_too_much_is_undecided() -> None:
+    rows = runs([(0.1, 1.0)], lambda k, b: 0.0, scale="unit", workers=10, hostile=1, dataset="mnist")
+    for run in rows:
+        run["norm_ratio"] = run["example_norm_ratio"] = 1 + 0.1 * (-1) ** run["seed"]
+    assert judged(rules_shape.norm_ratio, rows) == UNDECIDED
 
 
 def one_seed() -> dict[int, Runs]:
@@ -280,15 +327,23 @@ def test_carries_over() -> None:
     every = [runs([(1.0, 0.4)], lambda k, b: 0.2, dataset=d, model=m) for d, m in rules_harm.DEEP]
     assert judged(rules_harm.carries_over, *every) == HOLDS
     alone = judged(rules_harm.carries_over, mlp)  # the others were not measured
-    assert alone.startswith(f"{ONLY_IF} mnist mlp (undecided: cifar10 logistic, ")
+    assert alone.startswith(f"{HOLDS_FOR} mnist mlp; undecided: cifar10 logistic, ")
     assert judged(rules_harm.carries_over, vit) == FAILS
     both = judged(rules_harm.carries_over, mlp, vit)
-    assert both.startswith(f"{ONLY_IF} mnist mlp (undecided: ") and "vit" not in both
+    assert both.startswith(f"{ONLY_IF} mnist mlp; undecided: ") and "vit" not in both
 
 
-@pytest.mark.parametrize(("slope", "verdict"), [(1.0, HOLDS), (-1.0, FAILS)])
-def test_f1_follows(slope: float, verdict: str) -> None:
-    rows = runs([(k, 1.0) for k in (0.0, 0.1, 0.2, 0.4)], lambda k, b: k, dataset="mnist", patience=10)
+@pytest.mark.parametrize(
+    ("slope", "lasted", "verdict"),
+    [
+        (1.0, 150, HOLDS),
+        (1.0, 200, f"{HOLDS_FOR} training to the end; {UNDECIDED}: early stopping"),
+        (-1.0, 150, FAILS),
+    ],
+)
+def test_f1_follows(slope: float, lasted: int, verdict: str) -> None:
+    cells = [(k, 1.0) for k in (0.0, 0.1, 0.2, 0.4)]
+    rows = runs(cells, lambda k, b: k, dataset="mnist", patience=10, lasted=lasted)
     for run in rows:
         run["macro_f1.tail"] = 0.5 + slope * 0.3 * run["accuracy.tail"]
     assert judged(rules_harm.f1_follows, rows) == verdict
@@ -334,14 +389,18 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
     names = {name for claim in CLAIMS for name in claim.artefacts}
     known = evidence(runs(TENTH, lambda k, b: 0.06))
     plans = {
-        name: {s: Share({"k0", f"{name}{s}"}, "50 of 200 epochs") for s in ("raw", "unit")} for name in names
+        name: {
+            s: Share({f"{name}{s}", *(known.points["key"] if s == "raw" else ())}, "50 of 200 epochs")
+            for s in ("raw", "unit")
+        }
+        for name in names
     }
     table = verdicts.details(known, plans, " --store mine.db")
-    assert len(table) == 12 * 2 * 2
+    assert len(table) == (11 * 2 + 1) * 2  # claim 9 has one statistic alone
     first = table[table["claim"] == 1].iloc[0]
     assert first["verdict"] == HOLDS
     assert first["low"] < first["figure"] < first["high"]
-    assert first["runs"] == "1 of 3"
+    assert first["runs"] == "12 of 14"
     assert first["warnings"] == "unstable-step (316)"
     assert first["cut"] == "B:fig5 50 of 200 epochs; B:fig20 50 of 200 epochs"
     assert table[table["claim"] == 3].iloc[0]["cut"] == "B:fig9 50 of 200 epochs"
@@ -352,14 +411,14 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
     assert "turncoat reproduce B:fig9" in str(short.loc[3, "measured"])
     runs_there = verdicts.coverage(known, plans).set_index(["artefact", "scale"])
     assert runs_there.loc[("B:fig5", "raw"), ["runs", "seeds", "cut"]].tolist() == [
-        "1 of 2",
-        "1",
+        "12 of 13",
+        "6",
         "50 of 200 epochs",
     ]
     text = verdicts.markdown(table, runs_there.reset_index(), known.origins)
     for line in text.splitlines():
         if line.startswith("|"):
-            assert line.count("|") in (6, 8, 10)
+            assert line.count("|") in (7, 8, 10)
     assert all(claim.rule in text for claim in CLAIMS)
 
 
@@ -379,8 +438,18 @@ def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_
             f"{ONLY_IF} unit scale",
         ),
         ({("raw", "tail"): UNDECIDED, ("raw", "last"): UNDECIDED}, UNDECIDED),
-        ({("raw", "tail"): UNDECIDED, ("raw", "last"): FAILS}, FAILS),
-        ({("raw", "tail"): UNDECIDED, ("raw", "last"): HOLDS}, f"{ONLY_IF} raw scale, last epoch"),
+        (
+            {("raw", "tail"): UNDECIDED, ("raw", "last"): UNDECIDED, ("unit", "tail"): FAILS},
+            f"{FAILS} (unit scale; {UNDECIDED}: raw scale)",
+        ),
+        (
+            {("raw", "tail"): UNDECIDED, ("raw", "last"): HOLDS},
+            f"{HOLDS_FOR} raw scale, last epoch; {UNDECIDED}: raw scale, last 10 % of epochs",
+        ),
+        (
+            {("raw", "tail"): f"{HOLDS_FOR} k=1; {UNDECIDED}: k=2", ("unit", "tail"): FAILS},
+            f"{ONLY_IF} raw scale (k=1; {UNDECIDED}: k=2)",
+        ),
         (
             {("raw", "tail"): f"{ONLY_IF} k=1", ("raw", "last"): f"{ONLY_IF} k=1", ("unit", "tail"): UNKNOWN},
             f"{ONLY_IF} raw scale (k=1) (unit not measured)",

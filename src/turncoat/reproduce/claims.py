@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from turncoat.reproduce import rules_harm, rules_shape
+from turncoat.reproduce.evidence import STATISTICS
 from turncoat.reproduce.measures import Finding
 
 Rule = Callable[[pd.DataFrame, str], Finding | None]
@@ -21,6 +22,7 @@ class Claim:
     rule: str
     judge: Rule
     artefacts: tuple[str, ...]
+    statistics: tuple[str, ...] = STATISTICS
 
 
 CLAIMS = (
@@ -28,7 +30,8 @@ CLAIMS = (
         1,
         "A global budget of 0.1 % costs about 6 points (MNIST 0/1)",
         "about 6 points",
-        "Mean harm of all measured pairs with k·b = 0.1 %, untargeted: from 3 to 9 points, and surely above 0",
+        "Mean harm over all measured cells with k·b = 0.1 %, both goals: from 3 to 9 points; undecided if its interval"
+        " is wider than that, or the mean lies outside and the interval does not",
         rules_harm.tenth_percent,
         ("B:fig5", "B:fig20"),
     ),
@@ -54,18 +57,19 @@ CLAIMS = (
         4,
         "At equal k·b, wider write access harms more than a larger local budget; at small k, b hardly matters",
         "stated from the heat map",
-        "MNIST 0/1, untargeted: wider access wins 80 % or more of the pairs of equal k·b that surely differ, by 1 point"
-        " or more; and up to k = 0.2 no b changes mean harm by 5 points or more against b = 1 (it fails if more than"
-        " 5 % of the cells surely do)",
+        "Untargeted, per data set and model: of the pairs of equal k·b that surely differ, by 1 point or more, wider"
+        " access wins 80 % or more, and these are more than 5 % of all pairs (it fails if it surely loses more than 5 %"
+        " of all, and is undecided otherwise); and up to k = 0.2 no b changes mean harm by 5 points or more against b ="
+        " 1 (it fails if more than 5 % of the cells surely do)",
         rules_shape.access_over_budget,
-        ("B:fig8", "B:fig5"),
+        ("B:fig8", "B:fig5", "B:fig9", *(f"B:fig{n}" for n in range(12, 18))),
     ),
     Claim(
         5,
         "Harm grows monotonically in k and in b",
         "stated from the heat map",
-        "MNIST 0/1, untargeted: harm surely falls, and by 1 point or more, in at most 5 % of the steps between"
-        " neighbouring cells",
+        "MNIST 0/1, untargeted: a fall of harm by 1 point is excluded in 95 % or more of the steps between neighbouring"
+        " cells; it fails if harm surely falls, and by 1 point or more, in more than 5 % of them; undecided otherwise",
         rules_shape.monotone,
         ("B:fig8",),
     ),
@@ -73,9 +77,11 @@ CLAIMS = (
         6,
         "Untargeted harms at least as much as targeted from k = 0.2 on; below, they differ little",
         "difference up to 0.2",
-        "MNIST 0/1: from k = 0.2 on, untargeted minus targeted accuracy is surely below 0 on average, and surely above"
-        " 0 in at most 5 % of the cells; below, no cell's mean differs by 2 points or more (it fails if more than 5 %"
-        " of the cells surely do)",
+        "MNIST 0/1: from k = 0.2 on, untargeted minus targeted accuracy is surely less than 1 point on average, and"
+        " surely above 0, by 1 point or more, in at most 5 % of the cells (it fails if the average is surely more than"
+        " 1 point, or more of the cells); k·b below half and from half on apart, since there the target itself is wrong"
+        " everywhere. Below k = 0.2, no cell's mean differs by 2 points or more (it fails if more than 5 % of the cells"
+        " surely do)",
         rules_shape.goals,
         ("A:fig8", "B:fig7"),
     ),
@@ -84,9 +90,9 @@ CLAIMS = (
         "The standard deviation over seeds is about 0.02 with 2 classes and 0.1 with 10, grows beyond k = 0.1, and is"
         " larger untargeted than targeted",
         "0.02 and 0.1",
-        "At b = 1, mean over k of the std: from 0.01 to 0.04 (2 classes), 0.05 to 0.2 (10); beyond k = 0.1 at least"
-        " twice that up to there, and 0.005 or more; untargeted minus targeted above 0 with its bootstrap interval."
-        " Undecided with fewer than 5 seeds",
+        "At b = 1, mean over k of the std: from 0.01 to 0.04 (2 classes), 0.05 to 0.2 (10); beyond k = 0.1 surely more"
+        " than twice that up to there, and 0.005 or more; untargeted minus targeted surely above 0 (it fails if surely"
+        " below 0.005). Undecided with fewer than 5 seeds",
         rules_shape.spread,
         ("B:fig6", "B:fig10"),
     ),
@@ -95,8 +101,8 @@ CLAIMS = (
         "The attack harms more with Adam than with SGD (MNIST)",
         "stated from the figures",
         "Harm with Adam minus harm with SGD at the same k, b and seed: surely above 0 on average over the cells, and"
-        " surely below 0 in none; if in some, only the cells where it is surely above 0. Undecided if the average is"
-        " surely neither and seeds are fewer than 5",
+        " surely below 0 in none; if in some, only the cells where it is surely above 0. It fails if the average is"
+        " surely less than 1 point; undecided otherwise",
         rules_harm.adam,
         ("B:fig19", "B:fig9"),
     ),
@@ -105,10 +111,11 @@ CLAIMS = (
         "The hostile gradient norm is 1.00 to 1.03 times the honest one on normalised features; on raw ones 7.3 and 232"
         " times (MNIST, logistic and MLP), 1.32 and 1.33 times (CIFAR-10)",
         "1.00 to 1.03; 7.3, 232, 1.32, 1.33",
-        "Normalised: the ratio is from 0.95 to 1.05; raw: surely above 1, and within a factor of 1.5 of the paper's;"
-        " either reading of the ratio and 1 or 2 hostile workers will do",
+        "One hostile worker of ten, both readings of the ratio apart. Normalised: from 0.95 to 1.05; raw: surely above"
+        " 1, and within a factor of 1.5 of the paper's; undecided where the interval is wider than that, or reaches in",
         rules_shape.norm_ratio,
         ("B:table3", "B:table4"),
+        ("rounds",),
     ),
     Claim(
         10,
@@ -123,7 +130,8 @@ CLAIMS = (
         11,
         "Macro F1 falls as the accuracy does (MNIST, early stopping)",
         "stated from the figure",
-        "Rank correlation of mean F1 and mean accuracy over the clean run and all budgets: 0.9 or more",
+        "Rank correlation of mean F1 and mean accuracy over the clean run and all budgets: surely 0.9 or more; with"
+        " early stopping only if it ever stopped a run",
         rules_harm.f1_follows,
         ("B:fig18",),
     ),
@@ -131,8 +139,9 @@ CLAIMS = (
         12,
         "The optimised attack harms more than random flips of the same budget (our question)",
         "not shown",
-        "Of the cells with k·b below half in which either costs a point, paired by seed: the attack surely harms more"
-        " in more than half, and surely less in at most 5 %; undecided with one seed",
+        "`as_printed` and `optimal` apart, both goals. Of the cells in which either costs a point (of two classes those"
+        " with k·b below half), paired by seed: the attack surely harms more in more than half, and surely less in at"
+        " most 5 %; undecided with one seed",
         rules_harm.beats_random,
         ("B:fig5", "B:fig8", *(f"B:fig{n}" for n in (9, *range(12, 20)))),
     ),

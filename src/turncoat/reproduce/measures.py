@@ -60,28 +60,27 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """``holds``, ``does not hold``, ``undecided``, or ``holds only if`` with the parts that do."""
+        """``holds``, ``does not hold``, ``undecided``; or with the parts that hold: ``holds only if`` others do not,
+        ``holds for`` while others are undecided.
+        """
         good = [name for name, holds in self.parts.items() if holds]
         unsure = [name for name, holds in self.parts.items() if holds is None]
+        fails = False in self.parts.values()
+        if not good:
+            return FAILS if fails else UNDECIDED
         if len(good) == len(self.parts):
             return HOLDS
-        if good:
-            return f"{ONLY_IF} {shortened(good)}" + (f" ({UNDECIDED}: {shortened(unsure)})" if unsure else "")
-        return FAILS if False in self.parts.values() else UNDECIDED
+        told = f"; {UNDECIDED}: {', '.join(unsure)}" if unsure else ""
+        return f"{ONLY_IF if fails else HOLDS_FOR} {', '.join(good)}{told}"
 
 
-HOLDS, ONLY_IF, FAILS = "holds", "holds only if", "does not hold"
+HOLDS, HOLDS_FOR, ONLY_IF, FAILS = "holds", "holds for", "holds only if", "does not hold"
 UNDECIDED, UNKNOWN = "undecided", "not measured"
-MOST = 6  # names listed in a verdict
 FEW = 5  # seeds below which a spread over seeds says nothing
 CHANCE = 0.05  # of many cells, which may be sure of the wrong thing by chance alone
 LEVEL = 0.95
-
-
-def shortened(names: list[str]) -> str:
-    """A list in words, cut after a few."""
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return ", ".join(names[:MOST]) + more
+HALF = 0.5  # of the labels
+POINT = 0.01  # of accuracy: a smaller difference does not count
 
 
 def estimate(values: Iterable[float]) -> Estimate:
@@ -100,22 +99,22 @@ def half_width(std: float, count: int) -> float:
     return float(stdtrit(count - 1, (1 + LEVEL) / 2)) * std / math.sqrt(count)
 
 
-def resampled(table: pd.DataFrame, figure: Callable[[np.ndarray], float]) -> Estimate:
-    """A figure of a table with one row per seed, and its interval over resampled seeds.
+def jackknifed(table: pd.DataFrame, figure: Callable[[np.ndarray], float]) -> Estimate:
+    """A figure of a table with one row per seed, and Student's interval over the jackknife's pseudo-values.
 
-    The figure takes (seeds, columns) and gives a number.
+    The figure takes (seeds, columns) and gives a number. A bootstrap would not do for a spread over seeds: a seed that
+    is drawn twice makes it smaller.
     """
     values = table.dropna().to_numpy(dtype=float)
     count = len(values)
-    if count < 2:
-        mean = figure(values) if count else math.nan
+    if count < 3:  # without one of two seeds there is no spread
+        mean = figure(values) if count > 1 else math.nan
         return Estimate(mean, -math.inf, math.inf, count, -math.inf, math.inf)
-    draws = np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
-    low, high = np.nanquantile([figure(values[draw]) for draw in draws], [0.025, 0.975])
-    return Estimate(figure(values), float(low), float(high), count, float(low), float(high))
-
-
-RESAMPLES = 500
+    whole = figure(values)
+    pseudo = np.array([count * whole - (count - 1) * figure(np.delete(values, i, 0)) for i in range(count)])
+    half = half_width(float(pseudo.std(ddof=1)), count)
+    low, high = float(pseudo.mean()) - half, float(pseudo.mean()) + half
+    return Estimate(whole, low, high, count, low, high)
 
 
 def stays_within(found: Sequence[Estimate], limit: float) -> bool | None:
@@ -148,6 +147,11 @@ def attacked(rows: pd.DataFrame, rule: str = PRINTED, goal: str | None = None) -
     return rows[keep & (rows["goal"] == goal)] if goal else rows[keep]
 
 
+def random_in(setting: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """A setting's rows under random flips, in the cells (k, b) of other rows."""
+    return attacked(setting, RANDOM).merge(cells[CELL].drop_duplicates(), on=CELL)
+
+
 def budget(rows: pd.DataFrame) -> pd.Series:
     """k·b, rounded so that equal budgets are equal."""
     return (rows["write_access"] * rows["local_budget"]).round(6)
@@ -160,9 +164,13 @@ def harmed(rows: pd.DataFrame, statistic: str) -> pd.DataFrame:
 
 
 def by_seed(values: pd.Series, rows: pd.DataFrame) -> pd.Series:
-    """The mean over cells for each seed that has all of them; cells with less than half of the seeds are left out."""
-    wide = wide_of(values, rows, [*CELL, "goal", "selection"])
-    return wide.dropna(axis=1, thresh=(len(wide) + 1) // 2).dropna().mean(axis=1)
+    """The mean over cells for each seed that has all of them, as ``complete`` has it."""
+    return complete(wide_of(values, rows, [*CELL, "goal", "selection"])).mean(axis=1)
+
+
+def complete(wide: pd.DataFrame) -> pd.DataFrame:
+    """The seeds (rows) that have all cells (columns); cells with less than half of the seeds are left out."""
+    return wide.dropna(axis=1, thresh=(len(wide) + 1) // 2).dropna()
 
 
 def wide_of(values: pd.Series, rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -197,9 +205,11 @@ def points_text(found: Estimate) -> str:
     return f"{percent(found.mean)} [{percent(found.low)}, {percent(found.high)}] points"
 
 
-def with_interval(mean: float, low: float, high: float, form: str, seeds: int) -> str:
-    """A figure with its interval, if more than one seed gives it one."""
-    return f"{mean:{form}} [{low:{form}}, {high:{form}}]" if seeds > 1 else f"{mean:{form}}"
+def with_interval(found: Estimate, form: str) -> str:
+    """A figure with its interval, if it has one."""
+    if not math.isfinite(found.low):
+        return f"{found.mean:{form}}"
+    return f"{found.mean:{form}} [{found.low:{form}}, {found.high:{form}}]"
 
 
 def cells_of(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -75,7 +75,7 @@ def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:
 
 
 def as_measured(artefact: Artefact, wanted: Wanted, known: Known) -> list[Experiment]:
-    """As ``planned``; where no attacked run of that is known, at the longest training of which one is.
+    """As ``planned``, but at the length of training of which most attacked runs are known.
 
     So runs that were cut short are read without being told how short each artefact's are. What was asked for with
     ``epochs`` or ``quick`` stays.
@@ -85,12 +85,15 @@ def as_measured(artefact: Artefact, wanted: Wanted, known: Known) -> list[Experi
 
 
 def _as_measured(asked: Experiment, known: Known) -> Experiment:
+    """At the length of which most attacked runs of the first seed are known, the longest of these; or as asked."""
     (full,) = asked.axes["epochs"]
+    first = dataclasses.replace(asked, seeds=asked.seeds[:1])  # to look up all seeds takes long
+    found = {}
     for epochs in (full, *sorted(known.lengths - {full}, reverse=True)):
-        one = _with(asked, epochs=(epochs,))
-        if any(cell.threat.write_access and key(cell) in known.keys for cell in experiment.cells(one)):
-            return one
-    return asked
+        one = experiment.cells(_with(first, epochs=(epochs,)))
+        found[epochs] = sum(cell.threat.write_access > 0 and key(cell) in known.keys for cell in one)
+    most = max(found, key=lambda epochs: found[epochs])
+    return _with(asked, epochs=(most,)) if found[most] else asked
 
 
 def cut(artefact: Artefact, asked: Experiment) -> str:

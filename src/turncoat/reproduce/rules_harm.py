@@ -11,24 +11,25 @@ import pandas as pd
 from turncoat.reproduce.measures import (
     CELL,
     CHANCE,
-    FEW,
+    HALF,
     OPTIMAL,
+    POINT,
     PRINTED,
     RANDOM,
-    Estimate,
     Finding,
     attacked,
     budget,
     by_seed,
     cell_text,
     cells_of,
-    difference,
+    complete,
     estimate,
     harmed,
+    jackknifed,
     lies_in,
     percent,
     points_text,
-    resampled,
+    random_in,
     usual,
     wide_of,
     with_interval,
@@ -37,7 +38,6 @@ from turncoat.reproduce.measures import (
 TENTH_PERCENT = (0.03, 0.09)  # "about 6 points"
 TAIL_EVENT = 0.10  # a mean over few seeds is made by the runs that lose as much
 FIVE_PERCENT = (0.10, 0.19)
-LEAST_HARM = 0.01  # below one point nothing was harmed
 DEEP = (
     ("mnist", "mlp"),
     ("cifar10", "logistic"),
@@ -47,61 +47,73 @@ DEEP = (
     ("cifar10", "vit"),
 )
 F1_CORRELATION = 0.9
-HALF = 0.5
 RANDOM_LEVEL = 0.05  # points above the majority class that are still random level
 
 
 def tenth_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 1."""
-    rows = harmed(attacked(usual(points, "mnist-01"), goal="untargeted"), statistic)
+    setting = harmed(usual(points, "mnist-01"), statistic)
+    rows = attacked(setting)
     rows = rows[budget(rows) == 0.001]
     if rows.empty:
         return None
-    found = estimate(by_seed(rows["harm"], rows))
-    low, high = TENTH_PERCENT
-    ok = None if found.seeds < 2 else low <= found.mean <= high and found.above
-    pairs = rows[CELL].drop_duplicates()
+    whole = complete(wide_of(rows["harm"], rows, [*CELL, "goal"]))
+    found = estimate(whole.mean(axis=1))
     lost = int((rows["harm"] > TAIL_EVENT).sum())
     text = (
-        f"{points_text(found)} over {len(pairs)} pairs (k, b); {lost} of {len(rows)} runs lose more than 10"
+        f"{points_text(found)} over {whole.shape[1]} cells{_random_too(setting, rows)}; "
+        f"{lost} of {len(rows)} runs lose more than 10"
     )
-    return Finding({"": ok}, text, found, found.seeds)
+    return Finding({"": lies_in(found, TENTH_PERCENT)}, text, found, found.seeds)
 
 
 def random_level(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 2."""
-    rows = attacked(usual(points, "mnist-01"))
+    setting = usual(points, "mnist-01")
+    rows = attacked(setting)
     rows = rows[budget(rows) == 0.25]
     if rows.empty:
         return None
+    name = f"accuracy.{statistic}"
     level = float(rows["chance"].iloc[0])
+    cells = {cell: estimate(group[name]) for cell, group in cells_of(rows)}
     parts: dict[str, bool | None] = {}
-    seeds = []
-    for cell, group in cells_of(rows):
-        found = estimate(group[f"accuracy.{statistic}"])
+    for cell, found in cells.items():
         near, far = found.sure_high <= level + RANDOM_LEVEL, found.sure_low > level + RANDOM_LEVEL
         parts[cell] = near if near or far else None
-        seeds.append(found.seeds)
-    every = estimate(by_seed(rows[f"accuracy.{statistic}"], rows))
-    text = f"accuracy {points_text(every)}; chance {percent(level)}"
-    return Finding(parts, text, every, min(seeds))
+    lowest = min(cells, key=lambda cell: cells[cell].mean)
+    beside = random_in(setting, rows)
+    every = estimate(by_seed(rows[name], rows))
+    text = f"accuracy {points_text(every)}, lowest {percent(cells[lowest].mean)} ({lowest}); "
+    if len(beside):
+        text += f"random flips {percent(estimate(by_seed(beside[name], beside)).mean)}; "
+    fewest = min(found.seeds for found in cells.values())
+    return Finding(parts, text + f"chance {percent(level)}", every, fewest)
 
 
 def five_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 3."""
-    rows = harmed(attacked(usual(points, "mnist")), statistic)
+    setting = harmed(usual(points, "mnist"), statistic)
+    rows = attacked(setting)
     rows = rows[budget(rows) == 0.05]
     if rows.empty:
         return None
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
-    for cell, group in cells_of(rows):
-        found = estimate(group["harm"])
-        parts[cell] = lies_in(found, FIVE_PERCENT)
-        texts.append(f"{percent(found.mean)} ({cell})")
-        seeds.append(found.seeds)
+    cells = {cell: (estimate(group["harm"]), group) for cell, group in cells_of(rows)}
+    parts = {cell: lies_in(found, FIVE_PERCENT) for cell, (found, _) in cells.items()}
+    texts = [
+        f"{cell} {percent(found.mean)}{_random_too(setting, group)}" for cell, (found, group) in cells.items()
+    ]
     every = estimate(by_seed(rows["harm"], rows))
-    return Finding(parts, f"{points_text(every)}: {', '.join(texts)}", every, min(seeds))
+    fewest = min(found.seeds for found, _ in cells.values())
+    return Finding(parts, f"{points_text(every)}: {'; '.join(texts)}", every, fewest)
+
+
+def _random_too(setting: pd.DataFrame, rows: pd.DataFrame) -> str:
+    """What random flips cost in the cells of these rows, in words."""
+    beside = random_in(setting, rows)
+    if beside.empty:
+        return ""
+    return f" (random flips: {percent(estimate(by_seed(beside['harm'], beside)).mean)})"
 
 
 def adam(points: pd.DataFrame, statistic: str) -> Finding | None:
@@ -120,7 +132,7 @@ def adam(points: pd.DataFrame, statistic: str) -> Finding | None:
     cells = {cell_text(*cell): estimate(more[cell]) for cell in more.columns}
     above = [name for name, one in cells.items() if one.above]
     below = [name for name, one in cells.items() if one.below]
-    parts: dict[str, bool | None] = {"": False if every.below or every.seeds >= FEW else None}
+    parts: dict[str, bool | None] = {"": False if every.sure_high < POINT else None}
     if every.above:
         parts = {"": True} if not below else {name: name in above for name in cells}
     text = (
@@ -135,16 +147,20 @@ def carries_over(points: pd.DataFrame, statistic: str) -> Finding | None:
     parts: dict[str, bool | None] = {}
     texts, seeds = [], []
     for dataset, model in DEEP:
-        rows = harmed(attacked(usual(points, dataset, model), goal="untargeted"), statistic)
+        setting = harmed(usual(points, dataset, model), statistic)
+        rows = attacked(setting, goal="untargeted")
         if rows.empty:
             continue
         rows = rows[budget(rows) == budget(rows).max()]
         rows = rows[rows["write_access"] == rows["write_access"].max()]
         found = estimate(rows["harm"])
-        holds = found.mean >= LEAST_HARM and found.above
+        holds = found.mean >= POINT and found.above
         parts[f"{dataset} {model}"] = None if found.seeds < 2 else holds
-        alone = " (1 seed)" if found.seeds < 2 else ""
-        texts.append(f"{dataset} {model} {points_text(found)}{alone} at k·b = {budget(rows).iloc[0]:g}")
+        alone = ", 1 seed" if found.seeds < 2 else ""
+        texts.append(
+            f"{dataset} {model} {points_text(found)}{_random_too(setting, rows)} at k·b = "
+            f"{budget(rows).iloc[0]:g}{alone}"
+        )
         seeds.append(found.seeds)
     if not parts:
         return None
@@ -162,14 +178,20 @@ def f1_follows(points: pd.DataFrame, statistic: str) -> Finding | None:
     if rows.empty or both[0].shape[1] < 3:
         return None
     cells = both[0].shape[1]
-    found = resampled(
+    found = jackknifed(
         pd.concat(both, axis=1),
         lambda v: float(np.corrcoef(_ranks(v[:, :cells].mean(0)), _ranks(v[:, cells:].mean(0)))[0, 1]),
     )
-    shown = with_interval(found.mean, found.low, found.high, ".3f", found.seeds)
+    follows = True if found.sure_low >= F1_CORRELATION else None
+    if found.sure_high < F1_CORRELATION:
+        follows = False
     stopped = int((rows["lasted"] < rows["epochs"]).sum())
-    text = f"rank correlation {shown} over {cells} budgets; {stopped} of {len(rows)} runs stopped early"
-    return Finding({"": found.mean >= F1_CORRELATION}, text, found, found.seeds)
+    parts = {"training to the end": follows, "early stopping": follows if stopped else None}
+    text = (
+        f"rank correlation {with_interval(found, '.3f')} over {cells} budgets; "
+        f"{stopped} of {len(rows)} runs stopped early"
+    )
+    return Finding(parts, text, found, found.seeds)
 
 
 def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
@@ -178,7 +200,7 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
     From half of the labels on, random flips of two classes teach the opposite: no attack beats that.
     """
     rows = points[(points["write_access"] > 0) & (points["workers"] == 0)]
-    rows = harmed(rows[budget(rows) < HALF], statistic)
+    rows = harmed(rows[(budget(rows) < HALF) | (rows["dataset"] != "mnist-01")], statistic)
     random = rows[rows["selection"] == RANDOM]
     setting = ["dataset", "model", "optimizer", "patience", "epochs"]
     parts: dict[str, bool | None] = {}
@@ -189,17 +211,21 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
         if not duels:
             continue
         name = _setting_text(values, int(rows["epochs"].max()))
-        above, below = sum(one.above for one in duels), sum(one.below for one in duels)
-        fewest = min(one.seeds for one in duels)
-        won = below <= CHANCE * len(duels) and above > len(duels) / 2
-        parts[name] = None if fewest < 2 else won
-        alone = " (1 seed)" if fewest < 2 else ""
-        texts.append(f"{name}: more in {above}, less in {below} of {len(duels)} cells{alone}")
+        won = [estimate(duel) for duel in duels]
+        above, below = sum(one.above for one in won), sum(one.below for one in won)
+        fewest = min(one.seeds for one in won)
+        parts[name] = None if fewest < 2 else below <= CHANCE * len(won) and above > len(won) / 2
+        every = estimate(complete(pd.concat(duels, axis=1)).mean(axis=1))
+        alone = ", 1 seed" if fewest < 2 else ""
+        texts.append(
+            f"{name}: {points_text(every)} more than random; surely more in {above}, less in {below} of "
+            f"{len(won)} cells{alone}"
+        )
         seeds.append(fewest)
     if not parts:
         return None
     steps = rows["step_stability"].dropna()
-    stable = f"; step up to {steps.max():.3g} times the stable one" if len(steps) else ""
+    stable = f"; step up to {steps.max():.3g} times one that is surely stable" if len(steps) else ""
     return Finding(parts, "; ".join(texts) + stable, None, min(seeds))
 
 
@@ -210,17 +236,17 @@ def _setting_text(values: tuple[Any, ...], longest: int) -> str:
     return " ".join(filter(None, [*words, selection, short]))
 
 
-def _duels(group: pd.DataFrame, beside: pd.DataFrame) -> list[Estimate]:
-    """What the attack costs more than random flips, for each cell in which either costs something."""
+def _duels(group: pd.DataFrame, beside: pd.DataFrame) -> list[pd.Series]:
+    """By seed what the attack costs more than random flips, for each cell in which either costs something."""
     rivals = {cell: rows.set_index("seed")["harm"] for cell, rows in beside.groupby(CELL)}
     found = []
     for (k, b, _), rows in group.groupby([*CELL, "goal"]):
         rival = rivals.get((k, b))
         own = rows.set_index("seed")["harm"]
-        if rival is None or max(own.mean(), rival.mean()) < LEAST_HARM:
+        if rival is None or max(own.mean(), rival.mean()) < POINT:
             continue
-        more = difference(own, rival)
-        if more.seeds:
+        more = (own - rival).dropna()
+        if len(more):
             found.append(more)
     return found
 

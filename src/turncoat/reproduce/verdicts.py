@@ -7,16 +7,35 @@ from typing import Any
 import pandas as pd
 
 from turncoat.reproduce.claims import CLAIMS, Claim
-from turncoat.reproduce.evidence import STATISTICS, Evidence
-from turncoat.reproduce.measures import FAILS, FEW, HOLDS, ONLY_IF, UNDECIDED, UNKNOWN, Finding
+from turncoat.reproduce.evidence import Evidence
+from turncoat.reproduce.measures import (
+    FAILS,
+    FEW,
+    HOLDS,
+    HOLDS_FOR,
+    ONLY_IF,
+    UNDECIDED,
+    UNKNOWN,
+    Finding,
+)
 from turncoat.sweep.cells import COLUMNS
 from turncoat.training.stability import UNSTABLE_STEP
 
-SPOKEN = {"tail": "last 10 % of epochs", "last": "last epoch"}
+SPOKEN = {"tail": "last 10 % of epochs", "last": "last epoch", "rounds": "rounds looked at"}
 SURELY = (
-    "Brackets are 95 % bootstrap intervals over seeds, as in every table; with fewer than 5 seeds these are too short"
-    " to decide by. So *surely* means: Student's 95 % interval of the mean over seeds, paired where two runs are"
-    " compared, leaves out the other case. It takes two seeds. What seeds are too few for is undecided."
+    "Brackets are 95 % intervals over seeds: bootstrap ones, as in every table, and for spreads and correlations"
+    " those of the jackknife. With fewer than 5 seeds a bootstrap interval is too short to decide by. So *surely*"
+    " means: Student's 95 % interval of the mean over seeds, paired where two runs are compared, leaves out the other"
+    " case. It takes two seeds. What seeds are too few for is undecided. Unless a rule says otherwise, the attack is"
+    " the papers' printed rule (`as_printed`) on pooled data, trained with SGD and without early stopping; random"
+    " flips spend the same budget on the same write access. *Holds only if* names the parts that hold where others do"
+    " not; *holds for* those that hold while the others are undecided."
+)
+INTRODUCTION = (
+    "Each claim of the two papers with what was measured for it, once for all scales and once for each. `raw` are"
+    " pixels from 0 to 255, the papers' main setting, `unit` those divided by 255, `standard` features standardised"
+    " one by one. The verdicts follow from the runs by [stated rules](#rules); [what was run](#what-was-run), and what"
+    " that leaves out, stands at the end."
 )
 
 
@@ -45,11 +64,11 @@ def details(evidence: Evidence, plans: Plans, options: str) -> pd.DataFrame:
             wanted = {key for name in names for key in plans[name][scale].keys}
             cuts = {name: plans[name][scale].cut for name in names if plans[name][scale].keys & there}
             command = f"turncoat reproduce {' '.join(names)} --scale {scale}{options}"
-            points = evidence.points[evidence.points["scale"] == scale]
+            points = evidence.points[evidence.points["key"].isin(wanted)]
             runs = f"{len(wanted & there)} of {len(wanted)}"
-            for statistic in STATISTICS:
+            for statistic in claim.statistics:
                 found = claim.judge(points, statistic) if len(points) else None
-                row = _row(claim, scale, statistic, found) | {"warnings": _warnings(found, wanted, points)}
+                row = _row(claim, scale, statistic, found) | {"warnings": _warnings(found, points)}
                 row |= {"cut": "; ".join(f"{name} {cut}" for name, cut in cuts.items() if cut)}
                 rows.append(row | {"runs": runs, "train": "" if wanted <= there else command})
     return pd.DataFrame(rows)
@@ -74,11 +93,11 @@ def _row(claim: Claim, scale: str, statistic: str, found: Finding | None) -> dic
     }
 
 
-def _warnings(found: Finding | None, wanted: set[str], points: pd.DataFrame) -> str:
+def _warnings(found: Finding | None, points: pd.DataFrame) -> str:
     """Named warnings: a step too long in a run of the claim's artefacts, or fewer seeds than an interval needs."""
     if found is None:
         return ""
-    steps = points[points["key"].isin(wanted)]["step_stability"].dropna()
+    steps = points["step_stability"].dropna()
     unstable = f"{UNSTABLE_STEP} ({steps.max():.3g})" if len(steps) and steps.max() > 1 else ""
     return " ".join(text for text in (unstable, "few-seeds" if found.seeds < FEW else "") if text)
 
@@ -120,37 +139,47 @@ def overall(group: pd.DataFrame) -> str:
     for verdict in (HOLDS, FAILS, UNDECIDED):
         if (known["verdict"] == verdict).all():
             return verdict + tail
-    found = _conditions(known)
-    if not found:  # undecided here, does not hold there
-        return FAILS + tail
-    return f"{ONLY_IF} {'; '.join(found)}{tail}"
+    places = _places(known)
+    unsure = [place for place, verdict in places if verdict == UNDECIDED]
+    told = f"; {UNDECIDED}: {', '.join(unsure)}" if unsure else ""
+    good = [_with_parts(place, verdict) for place, verdict in places if verdict.startswith(HOLDS)]
+    bad = [place for place, verdict in places if verdict == FAILS]
+    if not good:
+        return f"{FAILS} ({', '.join(bad)}{told}){tail}"
+    limited = bad or any(verdict.startswith(ONLY_IF) for _, verdict in places)
+    return f"{ONLY_IF if limited else HOLDS_FOR} {'; '.join(good)}{told}{tail}"
 
 
-def _conditions(known: pd.DataFrame) -> list[str]:
-    """Where it holds, scale by scale; both statistics are named only where they differ."""
+def _places(known: pd.DataFrame) -> list[tuple[str, str]]:
+    """The verdict of each scale; both statistics are named only where they differ."""
     found = []
     for scale, rows in known.groupby("scale", sort=False):
         verdicts = dict(zip(rows["statistic"], rows["verdict"], strict=True))
         if len(set(verdicts.values())) == 1:
             verdicts = {"": next(iter(verdicts.values()))}
         for statistic, verdict in verdicts.items():
-            if verdict in (FAILS, UNDECIDED):
-                continue
-            where = f"{scale} scale" + (f", {SPOKEN[str(statistic)]}" if statistic else "")
-            inner = verdict.removeprefix(ONLY_IF).removeprefix(HOLDS).strip()
-            found.append(f"{where} ({inner})" if inner else where)
+            found.append((f"{scale} scale" + (f", {SPOKEN[str(statistic)]}" if statistic else ""), verdict))
     return found
 
 
+def _with_parts(place: str, verdict: str) -> str:
+    """A place where a claim holds, with the parts of it that do."""
+    for words in (ONLY_IF, HOLDS_FOR, HOLDS):
+        if verdict.startswith(words):
+            inner = verdict.removeprefix(words).strip()
+            return f"{place} ({inner})" if inner else place
+    return place
+
+
 def coverage(evidence: Evidence, plans: Plans) -> pd.DataFrame:
-    """One row per artefact and scale: how much of it was run, on how many seeds, and how short."""
+    """One row per artefact and scale: how much of it was run, on how many seeds, how short, and by which command."""
     rows = []
     for name, scales in plans.items():
         for scale, share in scales.items():
             own = evidence.points[evidence.points["key"].isin(share.keys)]
             runs = f"{len(own)} of {len(share.keys)}"
             row = {"artefact": name, "scale": scale, "runs": runs, "seeds": _seeds(own), "cut": share.cut}
-            rows.append(row)
+            rows.append(row | {"command": _command(name, scale, own)})
     return pd.DataFrame(rows)
 
 
@@ -163,16 +192,25 @@ def _seeds(runs: pd.DataFrame) -> str:
     return str(counts.max()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
 
 
+def _command(name: str, scale: str, runs: pd.DataFrame) -> str:
+    """What trains just these runs; empty without any."""
+    if runs.empty:
+        return ""
+    seeds, epochs = runs["seed"].nunique(), int(runs["epochs"].max())
+    return f"turncoat reproduce {name} --scale {scale} --seeds {seeds} --epochs {epochs}"
+
+
 def markdown(table: pd.DataFrame, runs: pd.DataFrame, origins: list[dict[str, object]]) -> str:
     """All tables, the rules and what computed the runs, as Markdown."""
-    lines = _rows(summary(table), {"claim": "#", "text": "claim"})
+    lines = ["# Verdicts on the claims", "", INTRODUCTION, ""]
+    lines += _rows(summary(table), {"claim": "#", "text": "claim"})
+    lines += ["", "## Rules", "", SURELY, "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS)]
     spoken = table.assign(statistic=table["statistic"].map(SPOKEN))
     names = ["claim", "scale", "statistic", "measured", "seeds", "runs", "cut", "verdict", "warnings"]
-    lines += ["", "### In each scale", "", *_rows(spoken[names], {"claim": "#"})]
-    lines += ["", "### Rules", "", SURELY, "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS)]
-    lines += ["", "### What was run", "", *_rows(runs), ""]
+    lines += ["", "## In each scale", "", *_rows(spoken[names], {"claim": "#"})]
+    lines += ["", "## What was run", "", *_rows(runs), ""]
     if origins:
-        lines += ["### Computed by", "", *(f"- {_origin(origin)}" for origin in origins), ""]
+        lines += ["## Computed by", "", *(f"- {_origin(origin)}" for origin in origins), ""]
     return "\n".join(lines)
 
 
