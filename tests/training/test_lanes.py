@@ -1,5 +1,6 @@
 """Stacks trained side by side end as they would one after another."""
 
+import dataclasses
 from contextlib import nullcontext
 
 import numpy as np
@@ -116,8 +117,15 @@ def test_recordings_of_several_lanes_keep_apart(multi, three_lanes, monkeypatch)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_same_models_come_out_of_a_gpu(multi):
-    found = train(multi, threats=THREATS, seeds=range(12), recipe=RECIPE, device="cuda")
-    wanted = train(multi, threats=THREATS, seeds=range(12), recipe=RECIPE)
+@pytest.mark.parametrize("patience", [0, 1])
+def test_the_same_models_come_out_of_a_gpu(patience, multi, monkeypatch):
+    recordings = []
+    graph = replay.cuda_graph
+    monkeypatch.setattr(replay, "STEPS", 4)
+    monkeypatch.setattr(replay, "cuda_graph", lambda *given: recordings.append(1) or graph(*given))
+    recipe = dataclasses.replace(RECIPE, patience=patience, epochs=6)
+    found = train(multi, threats=THREATS, seeds=range(12), recipe=recipe, device="cuda")
+    assert len(recordings) >= 12
+    wanted = train(multi, threats=THREATS, seeds=range(12), recipe=recipe)
     for run, one in zip(found.runs, wanted.runs, strict=True):
         np.testing.assert_allclose(run.curves, one.curves, rtol=1e-3, atol=0.03)

@@ -1,11 +1,15 @@
 """Recorded steps against the same steps taken one by one."""
 
+import dataclasses
+import weakref
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 
 from turncoat import Recipe, Threat, models
-from turncoat.training import replay
+from turncoat.training import lanes, replay
 from turncoat.training.stack import material, stack_run
 
 PLAIN = Recipe(epochs=3, batch_size=7, learning_rate=0.3)
@@ -94,12 +98,45 @@ def test_only_what_every_step_launches_alike_is_recorded(multi):
     assert not on_a_gpu(task(ADAM, Threat(0.5)))
     assert not on_a_gpu(task(PLAIN, Threat(0.5, schedule="step")))
     assert not on_a_gpu(task(PLAIN, Threat(0.5, knowledge="surrogate")))
+    own = task(PLAIN, Threat(0.5))
+    object.__setattr__(own, "model", dataclasses.replace(own.model, recordable=False))
+    assert not on_a_gpu(own)
+
+
+@pytest.mark.parametrize("recipe", [PLAIN, PATIENT], ids=["plain", "patient"])
+def test_a_recording_is_let_go_before_the_next_is_made(recipe, multi, monkeypatch):
+    alive = weakref.WeakSet()
+
+    class Recording:
+        def __init__(self, run):
+            self.run = run
+
+        def __call__(self):
+            self.run()
+
+    def record(run, changed):
+        assert not alive
+        made = Recording(run)
+        alive.add(made)
+        return made
+
+    monkeypatch.setattr(replay, "STEPS", 4)
+    monkeypatch.setattr(replay, "suits", lambda task: True)
+    monkeypatch.setattr(replay, "cuda_graph", record)
+    curves(multi, recipe, threats())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("in_a_lane", [False, True])
 @pytest.mark.parametrize("recipe", [PLAIN, HEAVY, PATIENT], ids=["plain", "heavy", "patient"])
-def test_a_cuda_graph_trains_the_same_models(recipe, multi, monkeypatch):
-    found, _, _ = curves(multi, recipe, threats(), "cuda")
-    monkeypatch.setattr(replay, "suits", lambda task: False)
-    wanted, _, _ = curves(multi, recipe, threats(), "cuda")
+def test_a_cuda_graph_trains_the_same_models(recipe, in_a_lane, multi, monkeypatch):
+    recordings = []
+    graph = replay.cuda_graph
+    monkeypatch.setattr(replay, "STEPS", 4)
+    monkeypatch.setattr(replay, "cuda_graph", lambda *given: recordings.append(1) or graph(*given))
+    with lanes.lanes("cuda")[0] if in_a_lane else nullcontext():
+        found, _, _ = curves(multi, recipe, threats(), "cuda")
+        assert len(recordings) > (recipe is PATIENT)
+        monkeypatch.setattr(replay, "suits", lambda task: False)
+        wanted, _, _ = curves(multi, recipe, threats(), "cuda")
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)

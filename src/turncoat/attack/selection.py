@@ -61,8 +61,7 @@ def spend(
     if flips <= 0:
         return result
     lowest, chosen = priority.topk(min(flips, len(priority)), largest=False, sorted=False)
-    chosen = chosen[torch.isfinite(lowest)]
-    result[chosen] = proposed[chosen]
+    result[chosen] = torch.where(torch.isfinite(lowest), proposed[chosen], result[chosen])
     return result
 
 

@@ -86,6 +86,7 @@ def logistic(features: int, classes: int) -> Model:
         tile=50 if rows > 1 else 512,  # some 500 columns: products at full speed, one draw of rows for many
         chunk=1024,
         curvature=0.5 if rows > 1 else 0.25,
+        recordable=True,
         pack=pack,
         unpack=unpack,
         worker_gradients=worker_gradients,

@@ -48,6 +48,7 @@ def mlp(features: int, classes: int, hidden: int = 128) -> Model:
         head=(WEIGHT, BIAS),
         tile=max(4, min(200, CACHE // size)),
         chunk=1024,
+        recordable=True,
     )
 
 

@@ -41,6 +41,7 @@ class Model:
     tile: int
     chunk: int = 4096  # examples per pass over the whole data
     curvature: float | None = None  # bound on the loss's Hessian over XᵀX/n, where the model is linear
+    recordable: bool = False  # a step launches the same kernels every time and asks nothing of the CPU
     # For a federation, where a model has something faster than the generic form in federation.messages:
     pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)
     unpack: Callable[[Tensor], Params] | None = None  # (r, p) → parameters

@@ -37,6 +37,7 @@ def side_by_side(works: Iterable[Work], device: str) -> None:
                 work, lane = going.popleft()
                 ended = _step(work, lane)
             if ended:
+                _synchronize(device)  # what it let go of may be taken by others
                 idle.append(lane)
             else:
                 going.append((work, lane))

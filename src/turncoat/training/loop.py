@@ -43,7 +43,9 @@ def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None
             if len(rows) == 1:
                 take_step(task, state, rows[0])
             else:
-                if player is None or not player.fits(state):
+                if player is not None and not player.fits(state):
+                    player = None  # before the next one is made: see replay.cuda_graph
+                if player is None:
                     player = replay.Replay(task, state, take_step, replay.cuda_graph)
                 player(state, rows)
             state.row = end
@@ -204,7 +206,7 @@ def _surrogate_step(task: Task, state: RunState, rows: Int[Tensor, " b"], x: Ten
 
 
 def _sizes(task: Task, state: RunState, columns: Int[Tensor, " g"], n: int) -> Int[Tensor, " g"]:
-    sizes = [task.threats[int(state.alive[c])].members(n) for c in columns]
+    sizes = [task.threats[replica].members(n) for replica in state.alive[columns].tolist()]
     return torch.tensor(sizes, device=columns.device)
 
 

@@ -25,20 +25,28 @@ TakeStep = Callable[[Task, RunState, Tensor], None]
 def suits(task: Task) -> bool:
     """Whether the same launches do for every step: on a GPU, pooled data, plain SGD, labels fixed for the epoch."""
     plain = task.recipe.optimizer == "sgd" and task.members is None and task.schedule != "step"
-    return task.x.is_cuda and plain and all(threat.knowledge != "surrogate" for threat in task.threats)
+    alone = all(threat.knowledge != "surrogate" for threat in task.threats)
+    return task.x.is_cuda and task.model.recordable and plain and alone
 
 
 def cuda_graph(run: Run, changed: Sequence[Tensor]) -> Run:
-    """Record what ``run`` launches; it is run once before, and the tensors that it changes are put back."""
+    """Record what ``run`` launches; it is run once before, and the tensors that it changes are put back.
+
+    A recording holds the address of its stream's workspace, which the end of an earlier recording of the same stream
+    takes away: so every lane records in its own stream, and lets go of the last recording before it makes the next.
+    """
+    with torch.cuda.device(changed[0].device):
+        return _recorded(run, changed)
+
+
+def _recorded(run: Run, changed: Sequence[Tensor]) -> Run:
     before = [value.clone() for value in changed]
     run()  # libraries choose kernels and take memory on first use, which can't be recorded
     for value, old in zip(changed, before, strict=True):
         value.copy_(old)
     graph = torch.cuda.CUDAGraph()
     here = torch.cuda.current_stream()
-    # in a lane's own stream: recordings made in the same stream share a workspace, and may not run at the same time;
-    # the default stream can't be recorded in
-    aside = None if here == torch.cuda.default_stream() else here
+    aside = None if here == torch.cuda.default_stream() else here  # the default stream can't be recorded in
     with torch.cuda.graph(graph, stream=aside):
         run()
     return graph.replay
@@ -57,8 +65,10 @@ class Replay:
             state, labels=self.labels
         )  # with the very tensors that training changes
 
+        batches = self.rows  # not self: what is recorded must not keep its recording
+
         def run() -> None:
-            for rows in self.rows:
+            for rows in batches:
                 take_step(task, recorded, rows)
 
         slots = (value for slot in state.slots.values() for value in slot.values())

@@ -59,14 +59,13 @@ def access_order(task: Task, epoch: int, n: int, placement: str) -> Int[Tensor, 
 def groups(task: Task, state: RunState) -> Iterator[tuple[Threat, Int[Tensor, " g"]]]:
     """Replicas that decide alike, by falling write access; clean replicas belong to no group."""
     alike: dict[tuple[object, ...], list[int]] = {}
-    for column, replica in enumerate(state.alive.tolist()):
-        threat = task.threats[replica]
+    threats = [task.threats[replica] for replica in state.alive.tolist()]
+    for column, threat in enumerate(threats):
         if not threat.is_clean and threat.selection not in GRADIENT_ATTACKS:
             alike.setdefault(_kind(threat), []).append(column)
     for columns in alike.values():
-        columns.sort(key=lambda c: -task.threats[int(state.alive[c])].write_access)
-        first = task.threats[int(state.alive[columns[0]])]
-        yield first, torch.tensor(columns, device=state.alive.device)
+        columns.sort(key=lambda column: -threats[column].write_access)
+        yield threats[columns[0]], torch.tensor(columns, device=state.alive.device)
 
 
 def decide(
