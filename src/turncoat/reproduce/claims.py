@@ -76,7 +76,7 @@ CLAIMS = (
     Claim(
         6,
         "Untargeted harms at least as much as targeted from k = 0.2 on; below, they differ little",
-        "difference up to 0.2",
+        "difference on the order of 0.2",
         "MNIST 0/1: from k = 0.2 on, untargeted minus targeted accuracy is surely less than 1 point on average, and"
         " surely above 0, by 1 point or more, in at most 5 % of the cells (it fails if the average is surely more than"
         " 1 point, or more of the cells); k·b below half and from half on apart, since there the target itself is wrong"

@@ -184,9 +184,9 @@ def caption(
     parts = [
         f"{artefact.name}, {artefact.title}" + (" (quick)" if quick else ""),
         caption_of(figure) or "",
-        f"The paper: {artefact.states}",
+        f"The paper: {artefact.states}" if artefact.states else "",
         artefact.note,
         f"Cut down: {less}" if less else "",
-        f"Missing: {wanted - here} of {wanted} runs" if here < wanted else "",
+        f"Missing: {wanted - int(here)} of {wanted} runs" if here < wanted else "",
     ]
     return captions.sentences(parts)
