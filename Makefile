@@ -27,13 +27,14 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/gpu.py
 
 docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
+	$(BIN)/python docs/gen_results.py results docs/results.md README.md
 	$(BIN)/turncoat reproduce claims --from results --pictures '' -o docs/claims.md
 	$(BIN)/mkdocs build --strict
 
 DRAWN_BY := docs/gen_figures.py $(wildcard src/turncoat/figures/*.py src/turncoat/reproduce/*.py)
 
 docs/figures/index.md: results/points.parquet results/curves.parquet $(DRAWN_BY) | $(VENV)/.docs
-	$(BIN)/python docs/gen_figures.py results docs/figures
+	$(BIN)/python docs/gen_figures.py results docs/figures docs/images/results
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,9 +1,9 @@
 """Draw every figure and table that the committed results hold, one picture per scale, for one page.
 
-    python docs/gen_figures.py results docs/figures
+    python docs/gen_figures.py results docs/figures docs/images/results
 
 `turncoat reproduce all --from results` writes the same pictures larger, in three formats, with the last epoch, the
-optimal flips and the numbers beside them.
+optimal flips and the numbers beside them. Pictures that are in the last folder, which pages show, are drawn anew.
 """
 
 import sys
@@ -16,9 +16,10 @@ from turncoat.reproduce.artefacts import ARTEFACTS
 from turncoat.sweep import experiment
 
 DPI = 110
+SHOWN_DPI = 150
 
 
-def main(results: Path, folder: Path) -> None:
+def main(results: Path, folder: Path, shown: Path) -> None:
     """Draw what the folder of extracts holds, and write the page last, so that it is there only when all else is."""
     held = extracts.read(results)
     known = plan.Known(set(held.points["key"]), set(held.points["epochs"]))
@@ -29,14 +30,21 @@ def main(results: Path, folder: Path) -> None:
             own = held.of(wanted)
             if not pictures.is_measured(artefact, own):
                 continue
-            first = pictures.variants(artefact, own)[0]
-            figure = pictures.picture(artefact, asked, own, first, len(wanted))
             stem = pictures.stem_of(artefact, asked)
-            figure.savefig(folder / f"{stem}.png", dpi=DPI)
-            (folder / f"{stem}.txt").write_text(f"{stem}: {figure.get_label()}\n", encoding="utf-8")
-            plt.close(figure)
+            for variant in pictures.variants(artefact, own):
+                first, picture = variant.ending == "", shown / f"{stem}{variant.ending}.png"
+                if not first and not picture.exists():
+                    continue
+                figure = pictures.picture(artefact, asked, own, variant, len(wanted))
+                if picture.exists():
+                    figure.savefig(picture, dpi=SHOWN_DPI)
+                if first:
+                    figure.savefig(folder / f"{stem}.png", dpi=DPI)
+                    text = f"{stem}: {figure.get_label()}\n"
+                    (folder / f"{stem}.txt").write_text(text, encoding="utf-8")
+                plt.close(figure)
     (folder / gallery.INDEX).write_text(gallery.page(folder), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

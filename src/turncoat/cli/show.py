@@ -50,8 +50,8 @@ def note(row: Mapping[str, Any]) -> str:
 def warning_lines(warnings: Iterable[str], stability: float) -> list[str]:
     """One line per named warning, saying what was found."""
     meaning = {
-        "unstable-step": f"the step is {stability:.3g} times the longest that is sure to be stable on the clean problem, "
-        "so harm measures instability as much as the attack; lower the learning rate or rescale the features",
+        "unstable-step": f"the step is {stability:.3g} times the longest that is sure to be stable on the clean"
+        " problem, so harm measures instability as much as the attack; lower the learning rate or rescale the features",
     }
     return [f"warning {name}: {meaning.get(name, '')}" for name in warnings]
 
