@@ -169,7 +169,7 @@ def test_cut_at_every_kind_of_moment(
 def test_cut_while_stacks_train_side_by_side(
     grid: Path, whole: dict[str, tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "lanes", lambda device: [contextlib.nullcontext() for _ in range(3)])
+    monkeypatch.setattr(lanes, "lanes", lambda device, count: [contextlib.nullcontext() for _ in range(3)])
     monkeypatch.setenv(INTERVAL, "0")  # a checkpoint after every step
     store = tmp_path / "cut.db"
     left = iter(range(60, 0, -1))

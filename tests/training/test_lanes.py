@@ -17,7 +17,7 @@ THREATS = (Threat(0.8, 0.5), Threat(0.5, 0.5, goal="targeted"), Threat(0.4, 0.5,
 
 @pytest.fixture
 def three_lanes(monkeypatch):
-    monkeypatch.setattr(lanes, "lanes", lambda device: [nullcontext() for _ in range(3)])
+    monkeypatch.setattr(lanes, "lanes", lambda device, count: [nullcontext() for _ in range(3)])
 
 
 def work(name, steps, log):
@@ -80,7 +80,7 @@ def test_a_gpu_is_not_filled(taken, most, monkeypatch):
     together = []
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100 - taken * len(going), 100))
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
-    monkeypatch.setattr(lanes, "lanes", lambda device: [nullcontext() for _ in range(4)])
+    monkeypatch.setattr(lanes, "lanes", lambda device, count: [nullcontext() for _ in range(4)])
 
     def heavy(name):
         going.add(name)

@@ -134,7 +134,7 @@ def test_a_cuda_graph_trains_the_same_models(recipe, in_a_lane, multi, monkeypat
     graph = replay.cuda_graph
     monkeypatch.setattr(replay, "STEPS", 4)
     monkeypatch.setattr(replay, "cuda_graph", lambda *given: recordings.append(1) or graph(*given))
-    with lanes.lanes("cuda")[0] if in_a_lane else nullcontext():
+    with lanes.lanes("cuda", 1)[0] if in_a_lane else nullcontext():
         found, _, _ = curves(multi, recipe, threats(), "cuda")
         assert len(recordings) > (recipe is PATIENT)
         monkeypatch.setattr(replay, "suits", lambda task: False)

@@ -1,6 +1,7 @@
 """Run an experiment to its end: whatever its cells lack in the store is trained, and nothing else."""
 
 import dataclasses
+import itertools
 import math
 import os
 import time
@@ -24,7 +25,7 @@ from turncoat.sweep.setup import Setup
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
 from turncoat.training.engine import finished
-from turncoat.training.lanes import Work, side_by_side
+from turncoat.training.lanes import Work, lanes_for, side_by_side
 from turncoat.training.recipe import Recipe
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, StackRun, material, stack_run
@@ -46,10 +47,11 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A stack and how many replica-steps it takes."""
+    """A stack, how many replica-steps it takes, and how many such stacks may train at once."""
 
     stack: Stack
     steps: int
+    lanes: int
 
 
 def sweep(
@@ -92,7 +94,7 @@ def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planne
         model = prepared(alike[0].setup, alike[0].fingerprint, device).model
         tile = tile_size(model, alike[0].federation, device)
         for stack in stacks(alike, tile, known):
-            yield Planned(stack, start(stack, device).steps())
+            yield Planned(stack, start(stack, device).steps(), lanes_for(model))
 
 
 @lru_cache(maxsize=1)
@@ -160,7 +162,8 @@ class _Sweep:
         self.total = sum(item.steps for item in plan)
         while plan:
             busy: list[Planned] = []
-            side_by_side((self.settle(item, busy) for item in plan), self.device)
+            for lanes, alike in itertools.groupby(plan, lambda item: item.lanes):
+                side_by_side((self.settle(item, busy) for item in alike), self.device, lanes)
             if len(busy) == len(plan):
                 time.sleep(POLL)
             plan = busy

@@ -10,7 +10,7 @@ from turncoat.federation.setting import POOLED, Federation
 from turncoat.federation.threats import placed_in, tile_size
 from turncoat.metrics import chance
 from turncoat.threat import CLEAN, Threat
-from turncoat.training.lanes import Work, side_by_side
+from turncoat.training.lanes import Work, lanes_for, side_by_side
 from turncoat.training.recipe import Recipe
 from turncoat.training.results import Results, Run, Setting
 from turncoat.training.stability import step_stability
@@ -61,7 +61,7 @@ def train(
             yield
         runs.extend(finished(stack))
 
-    side_by_side((trained(stack) for stack in stacks), device)
+    side_by_side((trained(stack) for stack in stacks), device, lanes_for(data.model))
     order = {threat: i for i, threat in enumerate(wanted)}
     runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
     return Results(describe(data, dataset, recipe, federation), tuple(runs))

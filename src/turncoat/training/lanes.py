@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 
 import torch
 
+from turncoat.models.stack import Model
+
 LANES = 8
 SPARE = 2.0  # begin another work while so many times the memory of an average one is free
 
@@ -17,14 +19,14 @@ Work = Generator[None, None, None]
 _ENDED = object()
 
 
-def side_by_side(works: Iterable[Work], device: str) -> None:
-    """Take every work to its end, each in a lane of its own; on a GPU a step of several in turn.
+def side_by_side(works: Iterable[Work], device: str, at_once: int = LANES) -> None:
+    """Take every work to its end, each in a lane of its own; on a GPU a step of up to ``at_once`` in turn.
 
     If one fails, those that have begun are closed before its error goes on.
     """
     waiting = iter(works)
     coming = next(waiting, None)
-    idle = lanes(device)
+    idle = lanes(device, at_once)
     going: deque[tuple[Work, AbstractContextManager[object]]] = deque()
     with ExitStack() as begun:
         while coming or going:
@@ -43,12 +45,17 @@ def side_by_side(works: Iterable[Work], device: str) -> None:
                 going.append((work, lane))
 
 
-def lanes(device: str) -> list[AbstractContextManager[object]]:
+def lanes_for(model: Model) -> int:
+    """How many stacks of a model to train at once: those whose steps are long fill a GPU, or its memory, alone."""
+    return LANES if model.recordable else 1
+
+
+def lanes(device: str, count: int) -> list[AbstractContextManager[object]]:
     """What to enter around each lane's steps."""
     if not device.startswith("cuda"):
         return [nullcontext()]
     _synchronize(device)  # what is there by now is there for all
-    return [torch.cuda.stream(torch.cuda.Stream(device)) for _ in range(LANES)]
+    return [torch.cuda.stream(torch.cuda.Stream(device)) for _ in range(count)]
 
 
 def _step(work: Work, lane: AbstractContextManager[object]) -> bool:
