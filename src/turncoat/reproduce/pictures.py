@@ -13,11 +13,11 @@ from turncoat.figures import FIGURES, caption_of, captions, files
 from turncoat.reproduce import plan, ratios
 from turncoat.reproduce.artefacts import Artefact
 from turncoat.reproduce.evidence import MEASURES, STATISTICS, Evidence
+from turncoat.reproduce.measures import OPTIMAL, PRINTED
 from turncoat.sweep import experiment
 from turncoat.sweep.cells import COLUMNS
 from turncoat.sweep.experiment import Experiment
 
-PRINTED, OPTIMAL = "as_printed", "optimal"
 ENDINGS = (".png", ".svg", ".pdf")
 TITLE_SIZE = 7.5
 

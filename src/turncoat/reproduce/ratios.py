@@ -9,6 +9,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from turncoat import errors, metrics
 from turncoat.figures import captions, style
+from turncoat.reproduce.measures import RANDOM
 
 READINGS = {
     "norm_ratio": "norm of the workers' mean gradients",
@@ -17,7 +18,7 @@ READINGS = {
 MARKERS = {"norm_ratio": "o", "example_norm_ratio": "s"}
 WIDE = 3.0  # ratios beyond which the axis is logarithmic
 BELOW = 0.3  # of a line, at which random flips stand
-CELL = ["dataset", "model", "scale", "hostile", "selection"]
+SETTING = ["dataset", "model", "scale", "hostile", "selection"]
 # paper B, Tables 3 (normalised) and 4 (raw): (data set, model) to the ratio
 NORMALISED = {
     ("cifar10", "logistic"): 1.004523,
@@ -48,8 +49,8 @@ def ratios(points: pd.DataFrame) -> pd.DataFrame:
     if rows.empty:
         raise errors.TurncoatError("no gradient norms: these results hold no federation with hostile workers")
     found = []
-    for cell, group in rows.groupby(CELL):
-        flat: dict[str, Any] = dict(zip(CELL, cell, strict=True))
+    for cell, group in rows.groupby(SETTING):
+        flat: dict[str, Any] = dict(zip(SETTING, cell, strict=True))
         for reading in READINGS:
             values = group[reading].to_numpy(dtype=float)
             paper = stated(flat["dataset"], flat["model"], flat["scale"])
@@ -76,9 +77,9 @@ def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
     for height, setting in enumerate(settings):
         rows = table[(table[["dataset", "model", "hostile"]] == setting).all(axis=1)]
         for row in rows.to_dict("records"):
-            face = style.ORANGE if row["selection"] != "random" else "white"
-            colour = style.ORANGE if row["selection"] != "random" else style.GREY
-            y = height if row["selection"] != "random" else height - BELOW
+            face = style.ORANGE if row["selection"] != RANDOM else "white"
+            colour = style.ORANGE if row["selection"] != RANDOM else style.GREY
+            y = height if row["selection"] != RANDOM else height - BELOW
             ax.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=0.8)
             ax.plot(row["mean"], y, MARKERS[row["reading"]], color=colour, markerfacecolor=face)
         paper = rows["paper"].iloc[0]
@@ -108,7 +109,7 @@ def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
 
 def _caption(points: pd.DataFrame) -> str:
     first = points.iloc[0]
-    counts = points.groupby([*CELL, "write_access"])["seed"].nunique()
+    counts = points.groupby([*SETTING, "write_access"])["seed"].nunique()
     seeds = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     parts = [
         f"Mean gradient norm of hostile workers over that of honest ones, {first['scale']} scale",
