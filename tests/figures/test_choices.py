@@ -29,6 +29,12 @@ def test_captions_say_setting_statistic_and_seeds(curves):
     assert "last epoch" in caption_of(FIGURES["budget"].draw(curves, statistic="last"))
 
 
+@pytest.mark.parametrize("name", ["budget", "epochs", "harm"])
+def test_one_seed_has_no_interval_to_explain(curves, name):
+    assert "bootstrap" in caption_of(FIGURES[name].draw(curves))
+    assert "bootstrap" not in caption_of(FIGURES[name].draw(curves[curves["seed"] == 0]))
+
+
 @pytest.mark.parametrize("name", ["budget", "heatmap", "difference", "epochs", "spread", "harm"])
 def test_captions_warn_of_an_unstable_step(curves, name):
     text = caption_of(FIGURES[name].draw(curves.assign(step_stability=3.2)))

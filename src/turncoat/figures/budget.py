@@ -35,7 +35,7 @@ def budget(
     runs = cells.read(curves, where, metric)
     lead = f"{captions.opening(cells.METRICS[metric])} over the global budget, one line per write access k"
     notes = [] if runs.random.empty else ["Dashed: random flips at the same k and b"]
-    text = captions.caption(lead, runs, statistic, [f"Bands: {captions.INTERVAL}", *notes])
+    text = captions.caption(lead, runs, statistic, [captions.interval(runs, "Bands"), *notes])
     return draw_panels(runs, metric, statistic, "mean", cells.METRICS[metric], text, captioned)
 
 

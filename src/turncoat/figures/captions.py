@@ -25,6 +25,13 @@ def caption(lead: str, runs: Runs, statistic: str | None, notes: Sequence[str] =
     return sentences([*parts, *warnings(runs.rows)])
 
 
+def interval(runs: Runs, marks: str) -> str:
+    """What marks the interval over seeds; empty where one seed has none."""
+    rows = runs.rows
+    seeds = rows["seeds"].max() if "seeds" in rows else rows["seed"].nunique()
+    return f"{marks}: {INTERVAL}" if seeds > 1 else ""
+
+
 def opening(name: str) -> str:
     """A name as the first words of a sentence; the rest keeps its capitals, as in macro F1."""
     return name[:1].upper() + name[1:]

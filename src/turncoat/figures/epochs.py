@@ -41,7 +41,7 @@ def epochs(
         f"{captions.opening(cells.METRICS[metric])} over epochs at k·b = {', '.join(f'{b:g}' for b in chosen)}",
         runs,
         None,
-        [f"Lines: mean over seeds; bands: {captions.INTERVAL}"],
+        [captions.interval(runs, "Lines: mean over seeds; bands")],
     )
     columns = 1 if len(shown) <= IN_COLUMN else 2
     width = style.ONE_COLUMN if columns == 1 else style.TWO_COLUMNS

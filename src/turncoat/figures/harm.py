@@ -37,7 +37,7 @@ def harm(
         )
     points, counts = _points(runs, metric, statistic), _verdict(runs, metric, statistic)
     lead = f"Harm (clean minus attacked {cells.METRICS[metric]}) of {runs.attack} and of random flips"
-    notes = [counts, f"Error bars: {captions.INTERVAL}"]
+    notes = [counts, captions.interval(runs, "Error bars")]
     figure, top = style.canvas(
         style.ONE_COLUMN, 2.35, captions.caption(lead, runs, statistic, notes), captioned
     )
