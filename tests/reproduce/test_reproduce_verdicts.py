@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from turncoat.reproduce import rules_harm, rules_shape, verdicts
+from turncoat.reproduce import measures, rules_harm, rules_shape, verdicts
 from turncoat.reproduce.claims import CLAIMS
 from turncoat.reproduce.evidence import Evidence
 from turncoat.reproduce.measures import (
@@ -324,7 +324,7 @@ def test_harm_without_a_clean_run_is_not_judged(number: int) -> None:
 def test_carries_over() -> None:
     mlp = runs([(0.4, 1.0), (1.0, 0.4)], lambda k, b: 0.2, dataset="mnist", model="mlp")
     vit = runs([(1.0, 0.4)], lambda k, b: 0.0, dataset="cifar10", model="vit")
-    every = [runs([(1.0, 0.4)], lambda k, b: 0.2, dataset=d, model=m) for d, m in rules_harm.DEEP]
+    every = [runs([(1.0, 0.4)], lambda k, b: 0.2, dataset=d, model=m) for d, m in measures.DEEP]
     assert judged(rules_harm.carries_over, *every) == HOLDS
     alone = judged(rules_harm.carries_over, mlp)  # the others were not measured
     assert alone.startswith(f"{HOLDS_FOR} mnist mlp; undecided: cifar10 logistic, ")
@@ -353,6 +353,13 @@ def test_f1_follows(slope: float, lasted: int, verdict: str) -> None:
 def test_beats_random(cost: float, verdict: str) -> None:
     random = runs(GRID, lambda k, b: 0.05, selection="random")
     assert judged(rules_harm.beats_random, runs(GRID, lambda k, b: cost), random) == verdict
+
+
+@pytest.mark.parametrize("rule", [rules_harm.beats_random, rules_harm.carries_over])
+def test_noise_that_hides_the_harm_is_no_failure(rule: Any) -> None:
+    rows = runs([(0.2, 1.0)], lambda k, b: 0.1, noise=0.3, dataset="mnist", model="mlp")
+    random = runs([(0.2, 1.0)], lambda k, b: 0.1, dataset="mnist", model="mlp", selection="random")
+    assert judged(rule, rows, random) == UNDECIDED
 
 
 def test_beats_random_leaves_out_where_nothing_is_harmed_or_half_is_flipped() -> None:

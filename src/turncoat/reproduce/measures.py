@@ -13,6 +13,15 @@ from scipy.special import stdtrit
 from turncoat import metrics
 
 PRINTED, OPTIMAL, RANDOM = "as_printed", "optimal", "random"
+# what claims look at beside MNIST with regression
+DEEP = (
+    ("mnist", "mlp"),
+    ("cifar10", "logistic"),
+    ("cifar10", "mlp"),
+    ("cifar100", "logistic"),
+    ("cifar100", "mlp"),
+    ("cifar10", "vit"),
+)
 CELL = ["write_access", "local_budget"]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from turncoat.reproduce.measures import (
     CELL,
     CHANCE,
+    DEEP,
     HALF,
     OPTIMAL,
     POINT,
@@ -38,14 +39,6 @@ from turncoat.reproduce.measures import (
 TENTH_PERCENT = (0.03, 0.09)  # "about 6 points"
 TAIL_EVENT = 0.10  # a mean over few seeds is made by the runs that lose as much
 FIVE_PERCENT = (0.10, 0.19)
-DEEP = (
-    ("mnist", "mlp"),
-    ("cifar10", "logistic"),
-    ("cifar10", "mlp"),
-    ("cifar100", "logistic"),
-    ("cifar100", "mlp"),
-    ("cifar10", "vit"),
-)
 F1_CORRELATION = 0.9
 RANDOM_LEVEL = 0.05  # points above the majority class that are still random level
 
@@ -154,8 +147,8 @@ def carries_over(points: pd.DataFrame, statistic: str) -> Finding | None:
         rows = rows[budget(rows) == budget(rows).max()]
         rows = rows[rows["write_access"] == rows["write_access"].max()]
         found = estimate(rows["harm"])
-        holds = found.mean >= POINT and found.above
-        parts[f"{dataset} {model}"] = None if found.seeds < 2 else holds
+        holds = True if found.mean >= POINT and found.above else None
+        parts[f"{dataset} {model}"] = False if found.sure_high < POINT else holds
         alone = ", 1 seed" if found.seeds < 2 else ""
         texts.append(
             f"{dataset} {model} {points_text(found)}{_random_too(setting, rows)} at k·b = "
@@ -214,7 +207,8 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
         won = [estimate(duel) for duel in duels]
         above, below = sum(one.above for one in won), sum(one.below for one in won)
         fewest = min(one.seeds for one in won)
-        parts[name] = None if fewest < 2 else below <= CHANCE * len(won) and above > len(won) / 2
+        loses = below > CHANCE * len(won)
+        parts[name] = False if loses else True if above > len(won) / 2 else None
         every = estimate(complete(pd.concat(duels, axis=1)).mean(axis=1))
         alone = ", 1 seed" if fewest < 2 else ""
         texts.append(

@@ -12,6 +12,7 @@ import pandas as pd
 from turncoat.reproduce.measures import (
     CELL,
     CHANCE,
+    DEEP,
     FEW,
     HALF,
     POINT,
@@ -37,16 +38,7 @@ from turncoat.reproduce.measures import (
 from turncoat.reproduce.ratios import READINGS, stated
 
 WON = 0.8  # of the decided pairs
-SETTINGS = (
-    ("mnist-01", "logistic"),
-    ("mnist", "logistic"),
-    ("mnist", "mlp"),
-    ("cifar10", "logistic"),
-    ("cifar10", "mlp"),
-    ("cifar100", "logistic"),
-    ("cifar100", "mlp"),
-    ("cifar10", "vit"),
-)
+SETTINGS = (("mnist-01", "logistic"), ("mnist", "logistic"), *DEEP)
 SMALL_ACCESS = 0.2
 LITTLE = 0.05  # that b may matter at small k
 GOAL_LITTLE = 0.02  # that the goals may differ at small k
