@@ -139,7 +139,7 @@ def peak_memory() -> float:
 
 def train_for_peak() -> None:
     """Train 99 attacked cells and the clean one for one epoch and print this process's peak, in GiB."""
-    from turncoat.training.engine import train
+    from turncoat.analysis.train import train
 
     shares = [(i + 1) / 33 for i in range(33)]
     threats = [Threat(write_access=k, local_budget=b) for k in shares for b in (0.1, 0.5, 1.0)]

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from turncoat import lazy
 
 if TYPE_CHECKING:
+    from turncoat.analysis.results import Results
+    from turncoat.analysis.train import train
     from turncoat.attack.flipped_labels import FlippedLabels
     from turncoat.attack.worst_flips import Flips, worst_flips
     from turncoat.data import load
@@ -12,9 +14,7 @@ if TYPE_CHECKING:
     from turncoat.errors import TurncoatError
     from turncoat.federation.setting import Federation
     from turncoat.threat import Threat
-    from turncoat.training.engine import train
     from turncoat.training.recipe import Recipe
-    from turncoat.training.results import Results
 
 __version__ = "0.1.0"
 
@@ -39,12 +39,12 @@ _HOMES = {
     "FlippedLabels": "attack.flipped_labels",
     "Flips": "attack.worst_flips",
     "Recipe": "training.recipe",
-    "Results": "training.results",
+    "Results": "analysis.results",
     "Threat": "threat",
     "TurncoatError": "errors",
     "from_arrays": "data.dataset",
     "load": "data",
-    "train": "training.engine",
+    "train": "analysis.train",
     "worst_flips": "attack.worst_flips",
 }
 

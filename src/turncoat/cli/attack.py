@@ -36,11 +36,11 @@ The papers' main experiments use --scale raw, where their step is far beyond the
 @options.quiet
 def attack(as_json: bool, quiet: bool, **values: Any) -> None:
     """Attack one model: clean training, the threat, and random flips of the same budget."""
+    from turncoat.analysis.train import train
     from turncoat.cli import comparison
     from turncoat.data import load
     from turncoat.sweep import experiment
     from turncoat.sweep.cells import random_twin
-    from turncoat.training.engine import train
 
     asked = experiment.experiment({"selection": "optimal"} | options.given(values))
     cell = next((c for c in experiment.cells(asked) if not c.threat.is_clean), None)

@@ -7,13 +7,13 @@ from typing import Any
 
 from rich.table import Table
 
+from turncoat.analysis.results import Results
 from turncoat.cli.show import console, interval, note, records, warning_lines
 from turncoat.federation.setting import Federation
 from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment
 from turncoat.threat import CLEAN
-from turncoat.training.results import Results
 
 STATISTICS = ("accuracy", "accuracy_last", "macro_f1", "macro_f1_last", "harm", "harm_last")
 FIGURES = ("mean", "std", "median", "low", "high")

@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from turncoat.analysis.results import Results, Run, Setting
 from turncoat.sweep.cells import COLUMNS, PARTS, Config, from_config
-from turncoat.training.results import Results, Run, Setting
 from turncoat.training.task import CURVES
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from turncoat import models
+from turncoat.analysis.train import finished
 from turncoat.data import load
 from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
@@ -24,7 +25,6 @@ from turncoat.sweep.frames import Record
 from turncoat.sweep.setup import Setup
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
-from turncoat.training.engine import finished
 from turncoat.training.lanes import Work, lanes_for, side_by_side
 from turncoat.training.recipe import Recipe
 from turncoat.training.stability import step_stability

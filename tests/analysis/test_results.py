@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from turncoat import Recipe, Threat, TurncoatError, train
+from turncoat.analysis.results import Results, Run
 from turncoat.fields import descriptions
 from turncoat.metrics import statistics
 from turncoat.threat import CLEAN
-from turncoat.training.results import Results, Run
 from turncoat.training.task import CURVES
 
 RECIPE = Recipe(epochs=4, batch_size=24, learning_rate=0.3)

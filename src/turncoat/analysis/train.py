@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from turncoat import errors, models
+from turncoat.analysis.results import Results, Run, Setting
 from turncoat.data.dataset import Dataset
 from turncoat.federation.setting import POOLED, Federation
 from turncoat.federation.threats import placed_in, tile_size
@@ -12,7 +13,6 @@ from turncoat.metrics import chance
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.lanes import Work, lanes_for, side_by_side
 from turncoat.training.recipe import Recipe
-from turncoat.training.results import Results, Run, Setting
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, StackRun, material, stack_run, tiles
 
