@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +263,7 @@ def test_helpers_take_no_more_threads_than_there_are(
     asked, seen = experiment.read(grid), []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setattr(torch, "set_num_threads", seen.append)
-    with processes.helped(asked, tmp_path / "store.db", 3):
+    with processes.helped(partial(runner.sweep, asked, tmp_path / "store.db"), 3):
         assert len(multiprocessing.active_children()) == 2
     assert seen == [2, 8]
     assert runner.sweep(asked, tmp_path / "store.db").trained <= CELLS

@@ -8,29 +8,25 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import torch
-
-from turncoat.sweep.experiment import Experiment
 
 PATIENCE = 5.0  # seconds that a helper gets to end by itself
 
 
 @contextmanager
-def helped(experiment: Experiment, path: Path, jobs: int) -> Iterator[None]:
-    """While inside, ``jobs`` - 1 further processes train what they find untaken; this one keeps its share of threads.
+def helped(work: Callable[[], object], jobs: int) -> Iterator[None]:
+    """While inside, ``jobs`` - 1 further processes do ``work`` too; this one keeps its share of threads.
 
-    They start fresh, so a script that asks for them guards its main part with ``if __name__ == "__main__"``.
+    They start fresh: ``work`` must be picklable, and a script that asks for them guards its main part with
+    ``if __name__ == "__main__"``.
     """
     threads = torch.get_num_threads()
     share = max(1, threads // jobs)
     fresh = multiprocessing.get_context("spawn")  # a fork would share CUDA's and OpenMP's state
-    helpers = [
-        fresh.Process(target=_help, args=(experiment, path, share), daemon=True) for _ in range(jobs - 1)
-    ]
+    helpers = [fresh.Process(target=_help, args=(work, share), daemon=True) for _ in range(jobs - 1)]
     with _undisturbed():
         for helper in helpers:
             helper.start()
@@ -58,14 +54,12 @@ def _undisturbed() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _help(experiment: Experiment, path: Path, threads: int) -> None:
+def _help(work: Callable[[], object], threads: int) -> None:
     torch.set_num_threads(threads)
-    # whatever goes wrong here goes wrong in the first process too, or it trains what is left: it speaks for all
-    from turncoat.sweep.runner import sweep  # which starts the helpers in its turn
-
     threading.Thread(target=_end_with_the_first, daemon=True).start()
+    # whatever goes wrong here goes wrong in the first process too, or it does what is left: it speaks for all
     with suppress(Exception):
-        sweep(experiment, path)
+        work()
 
 
 def _end_with_the_first() -> None:

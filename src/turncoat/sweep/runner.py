@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ def sweep(
         jobs = min(jobs, len(plan))
         if jobs == 1:
             return Outcome(wanted, alone.run(plan))
-        with processes.helped(experiment, file, jobs):
+        with processes.helped(partial(sweep, experiment, file), jobs):
             alone.run(plan)
     return Outcome(wanted, missing)
 
