@@ -17,8 +17,8 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from turncoat import from_arrays, models
+from turncoat.losses import residual
 from turncoat.models.stack import Model, expand
-from turncoat.training.losses import residual
 
 REPLICAS, BATCH, EXAMPLES = 50, 64, 4096
 Timed = dict[str, tuple[Callable[[], object], int]]  # what to run, and by how much to divide its time

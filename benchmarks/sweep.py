@@ -24,9 +24,9 @@ import torch
 
 from turncoat.data.dataset import Dataset
 from turncoat.models import build
+from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance, begin_epoch, plain_step
-from turncoat.training.recipe import Recipe
 from turncoat.training.stack import material, stack_run, tiles
 from turncoat.training.task import RunState, Task, start
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from turncoat.data.dataset import Dataset, from_arrays
     from turncoat.errors import TurncoatError
     from turncoat.federation.setting import Federation
+    from turncoat.recipe import Recipe
     from turncoat.threat import Threat
-    from turncoat.training.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -38,7 +38,7 @@ _HOMES = {
     "Federation": "federation.setting",
     "FlippedLabels": "attack.flipped_labels",
     "Flips": "attack.worst_flips",
-    "Recipe": "training.recipe",
+    "Recipe": "recipe",
     "Results": "analysis.results",
     "Threat": "threat",
     "TurncoatError": "errors",

@@ -21,7 +21,8 @@ class Threat:
     ``Threat()`` has no write access: it is the clean run.
 
     Raises:
-        TurncoatError: for a share outside [0, 1] or an unknown name.
+        TurncoatError: for a share outside [0, 1] or an unknown name; whether there is a selection of that name is
+            found out when the threat is used.
     """
 
     write_access: float = described(0.0, "k: share of the data the attacker may write to, 0 to 1")
@@ -48,8 +49,11 @@ class Threat:
         errors.choose(self.knowledge, KNOWLEDGE, "knowledge")
         if not isinstance(self.aware, bool):
             raise errors.TurncoatError(f"aware is {self.aware!r}, but must be true or false")
-        if not callable(self.selection) and self.selection != "optimal":  # which needs no import to be known
-            _check_selection(self.selection)
+        # whether a rule of that name exists is found out where rules live, before anything is trained
+        if not callable(self.selection) and not (isinstance(self.selection, str) and self.selection):
+            raise errors.TurncoatError(
+                f"selection is {self.selection!r}, but must be a rule's name, such as 'optimal', or a callable"
+            )
 
     @property
     def global_budget(self) -> float:
@@ -71,14 +75,6 @@ class Threat:
 
 
 CLEAN = Threat()
-
-
-def _check_selection(name: str) -> None:
-    from turncoat.attack.selection import find
-    from turncoat.federation.attacks import GRADIENT_ATTACKS
-
-    if name not in GRADIENT_ATTACKS:
-        find(name)
 
 
 def _floor(value: float) -> int:

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from turncoat import TurncoatError
 from turncoat.attack import flip_labels
-from turncoat.attack.scores import centred, label_scores
 from turncoat.models.logistic import logistic, with_bias
+from turncoat.models.scores import centred, label_scores
 from turncoat.models.stack import head_only
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turncoat import TurncoatError
-from turncoat.attack.scores import centred, label_scores
 from turncoat.attack.selection import SELECTIONS, flip_labels, resolve
+from turncoat.models.scores import centred, label_scores
 
 NAMES = [*SELECTIONS, "all_to_one:1", "source_to_target:0:1"]
 DRAWN = {"random", "cyclic", "mirror", "least_likely", "all_to_one:1", "source_to_target:0:1"}

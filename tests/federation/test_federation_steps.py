@@ -8,10 +8,10 @@ import torch
 from turncoat import Recipe, Threat, from_arrays
 from turncoat.federation import Federation
 from turncoat.federation.messages import differences, example_norms, gradients, pack, unpack
-from turncoat.federation.step import federated_step
 from turncoat.federation.threats import placed_in
 from turncoat.models import build
 from turncoat.models.logistic import logistic
+from turncoat.training.federated import federated_step
 from turncoat.training.loop import begin_epoch, plain_step
 from turncoat.training.stack import material, stack_run
 from turncoat.training.task import start

@@ -7,8 +7,8 @@ from torch import nn
 from torch.func import functional_call, jvp, vmap
 
 from turncoat import Recipe, Threat, from_arrays, models, train
-from turncoat.attack.scores import label_scores
 from turncoat.models import module
+from turncoat.models.scores import label_scores
 from turncoat.models.stack import expand, head_only
 from turncoat.models.vit import SIZES, VisionTransformer
 from turncoat.randomness import generator

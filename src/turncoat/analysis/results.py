@@ -12,8 +12,8 @@ from turncoat.errors import TurncoatError, choose
 from turncoat.federation.setting import POOLED, Federation
 from turncoat.federation.visibility import SIGNS, summarise
 from turncoat.fields import descriptions
+from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
-from turncoat.training.recipe import Recipe
 from turncoat.training.stability import UNSTABLE_STEP
 from turncoat.training.task import CURVES
 

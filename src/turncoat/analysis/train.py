@@ -8,11 +8,11 @@ from turncoat import errors, models
 from turncoat.analysis.results import Results, Run, Setting
 from turncoat.data.dataset import Dataset
 from turncoat.federation.setting import POOLED, Federation
-from turncoat.federation.threats import placed_in, tile_size
+from turncoat.federation.threats import check_selection, placed_in, tile_size
 from turncoat.metrics import chance
+from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.lanes import Work, lanes_for, side_by_side
-from turncoat.training.recipe import Recipe
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, StackRun, material, stack_run, tiles
 
@@ -35,8 +35,8 @@ def train(
     so that they can be compared seed by seed. In a federation every threat owns the hostile workers' data.
 
     Raises:
-        TurncoatError: for an unknown model, no seeds, a device that is not there, or a threat that does not fit
-            the federation.
+        TurncoatError: for an unknown model or selection, no seeds, a device that is not there, or a threat that does
+            not fit the federation.
     """
     chosen = _check(dataset, threats, seeds, recipe)
     if not isinstance(federation, Federation):
@@ -86,6 +86,7 @@ def _check(
     for threat in threats:
         if not isinstance(threat, Threat):
             raise errors.TurncoatError(f"threats hold {threat!r}, but must hold Threat(...) alone")
+        check_selection(threat)
         if threat.schedule == "once" and (threat.aware or threat.knowledge != "omniscient"):
             raise errors.TurncoatError(
                 "with schedule 'once' the flips are chosen by an honest run beforehand: leave out knowledge and"

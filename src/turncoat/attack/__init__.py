@@ -1,10 +1,10 @@
 """The attack: a direction in parameter space, what each label is worth along it, which flips to spend.
 
-Read in this order: ``direction`` → ``scores`` → ``selection``; ``worst_flips`` is all three for one's own loop.
+Read in this order: ``direction`` → ``models.scores`` → ``selection``; ``worst_flips`` is all three for one's own loop.
 """
 
-from turncoat.attack.direction import targeted, untargeted
-from turncoat.attack.scores import label_scores
 from turncoat.attack.selection import SELECTIONS, Selection, flip_labels
+from turncoat.direction import targeted, untargeted
+from turncoat.models.scores import label_scores
 
 __all__ = ["SELECTIONS", "Selection", "flip_labels", "label_scores", "targeted", "untargeted"]

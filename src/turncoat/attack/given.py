@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from turncoat.attack.direction import Params
-from turncoat.attack.scores import LogitsFn, check_direction, check_logits
+from turncoat.direction import Params
 from turncoat.errors import TurncoatError, whole
+from turncoat.models.scores import LogitsFn, check_direction, check_logits
 
 
 def check_scores(worth: Float[Tensor, "n c"], x: Tensor, params: Params) -> None:

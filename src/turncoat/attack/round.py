@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.direction import Params
-from turncoat.attack.scores import centred
 from turncoat.attack.selection import Rule, Selection, check_spent, spend
+from turncoat.direction import Params
+from turncoat.losses import residual, swap
+from turncoat.models.scores import centred
 from turncoat.models.stack import Model, dot, head_only, take, zeros
-from turncoat.training.losses import residual, swap
 
 
 @dataclasses.dataclass(frozen=True)

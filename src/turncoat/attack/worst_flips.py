@@ -14,9 +14,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from turncoat.attack.direction import Params, untargeted
 from turncoat.attack.given import check_classes, check_input, check_scores, checked_direction
-from turncoat.attack.scores import (
+from turncoat.attack.selection import Rule, Selection, flip_labels, resolve
+from turncoat.direction import Params, untargeted
+from turncoat.errors import TurncoatError
+from turncoat.models.probe import last_layer
+from turncoat.models.scores import (
     LogitsFn,
     Loss,
     centred,
@@ -26,9 +29,6 @@ from turncoat.attack.scores import (
     plain_kernels,
     slopes,
 )
-from turncoat.attack.selection import Rule, Selection, flip_labels, resolve
-from turncoat.errors import TurncoatError
-from turncoat.models.probe import last_layer
 from turncoat.models.stack import head_only
 
 Push = Callable[[LogitsFn, Params, Tensor, Params], tuple[Tensor, Tensor]]

@@ -10,9 +10,9 @@ import click
 
 from turncoat.federation.setting import Federation
 from turncoat.fields import Description, descriptions
+from turncoat.recipe import Recipe
 from turncoat.sweep.setup import Setup
 from turncoat.threat import Threat
-from turncoat.training.recipe import Recipe
 
 Command = Callable[..., Any]
 PARTS: tuple[type, ...] = (Threat, Setup, Recipe, Federation)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.federation.members import Members
 from turncoat.federation.messages import differences, gradients, pack
 from turncoat.models.stack import Model

@@ -8,7 +8,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 from torch.func import grad, vmap
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.models.stack import Model
 
 

@@ -2,15 +2,27 @@
 
 import dataclasses
 
+from turncoat.attack.selection import find
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.setting import Federation
 from turncoat.models.stack import Model
+from turncoat.recipe import Recipe
 from turncoat.threat import Threat
-from turncoat.training.recipe import Recipe
 
 MESSAGES = 20  # replicas whose workers' messages are held at once
 GPU_TILES = 4  # times as many on a GPU, which has no cache to stay in but launches to share
+
+
+def check_selection(threat: Threat) -> None:
+    """Accept a threat's selection: a callable, a label selection by name, or a gradient attack.
+
+    Raises:
+        TurncoatError: with the nearest name if there is none of that name.
+    """
+    if callable(threat.selection) or threat.selection in GRADIENT_ATTACKS:
+        return
+    find(threat.selection)
 
 
 def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:

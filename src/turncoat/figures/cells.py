@@ -9,8 +9,8 @@ import pandas as pd
 
 from turncoat import errors, metrics
 from turncoat.fields import descriptions
+from turncoat.recipe import Recipe
 from turncoat.threat import GOALS, Threat
-from turncoat.training.recipe import Recipe
 from turncoat.training.task import CURVES
 
 METRICS = {"accuracy": "test accuracy", "macro_f1": "macro F1 on test data", "test_loss": "test loss"}

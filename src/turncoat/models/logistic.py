@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
+from turncoat.losses import residual
 from turncoat.models.stack import Model, Pullback
-from turncoat.training.losses import residual
 
 WEIGHT = "weight"
 

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from turncoat.attack.direction import Params
-from turncoat.attack.scores import directional
+from turncoat.direction import Params
 from turncoat.models.probe import fits, last_layer
+from turncoat.models.scores import directional
 from turncoat.models.stack import Model, Pullback
 
 TILE = 8  # replicas whose activations are held at once

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 
 Pullback = Callable[[Tensor, Params, float], None]
 """``pullback(residual (n c r), into, weight)`` adds weight · Σ_i J_iᵀ residual_i to ``into``, in place.

@@ -11,9 +11,9 @@ from turncoat.attack.selection import Selection, resolve
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.setting import Federation
 from turncoat.fields import descriptions
+from turncoat.recipe import Recipe
 from turncoat.sweep.setup import Setup
 from turncoat.threat import CLEAN, Threat
-from turncoat.training.recipe import Recipe
 
 Config = dict[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Any
 from turncoat import errors
 from turncoat.data import DATASETS, SCALES, load
 from turncoat.errors import TurncoatError
-from turncoat.federation.threats import placed_in
+from turncoat.federation.threats import check_selection, placed_in
 from turncoat.fields import descriptions
 from turncoat.models import MODELS
 from turncoat.sweep.budgets import BUDGET, derived
@@ -222,6 +222,7 @@ def _checked(cell: Cell) -> Cell:
     if ":" not in cell.setup.model:
         errors.choose(cell.setup.model, MODELS, "model")
     errors.choose(cell.setup.scale, SCALES, "scale")
+    check_selection(cell.threat)
     return cell
 
 

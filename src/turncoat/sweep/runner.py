@@ -17,6 +17,7 @@ from turncoat.data import load
 from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
 from turncoat.metrics import chance
+from turncoat.recipe import Recipe
 from turncoat.sweep import claims, processes
 from turncoat.sweep.cells import Cell, config, key
 from turncoat.sweep.environment import environment
@@ -26,7 +27,6 @@ from turncoat.sweep.setup import Setup
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
 from turncoat.training.lanes import Work, lanes_for, side_by_side
-from turncoat.training.recipe import Recipe
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, StackRun, material, stack_run
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.training.task import RunState
 
 Arrays = dict[str, np.ndarray]

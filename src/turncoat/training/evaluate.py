@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
+from turncoat.losses import cross_entropy
 from turncoat.metrics import accuracy, confusion, macro_f1
 from turncoat.models.stack import Model
-from turncoat.training.losses import cross_entropy
 
 
 def evaluate(

@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.federation.aware import seen
-from turncoat.federation.step import federated_step
+from turncoat.losses import residual
 from turncoat.models.stack import Pullback, take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training import replay
 from turncoat.training.evaluate import evaluate, mean_loss
-from turncoat.training.losses import residual
+from turncoat.training.federated import federated_step
 from turncoat.training.rounds import Rows, access_order, decide, groups
 from turncoat.training.task import CURVES, RunState, Task, label_dtype
 

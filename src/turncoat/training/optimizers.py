@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.models.stack import zeros
-from turncoat.training.recipe import Recipe
+from turncoat.recipe import Recipe
 
 AddGradient = Callable[[Params, float], None]
 Slots = dict[str, Params]  # what the optimizer remembers, by name; shaped like the parameters

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.attack.direction import Params, targeted, untargeted
 from turncoat.attack.round import (
     Quota,
     Report,
@@ -17,6 +16,7 @@ from turncoat.attack.round import (
     report,
 )
 from turncoat.attack.selection import resolve
+from turncoat.direction import Params, targeted, untargeted
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.aware import Trial, against_the_rule
 from turncoat.models.stack import take

@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from turncoat.attack.direction import Params
-from turncoat.attack.scores import plain_kernels
+from turncoat.direction import Params
 from turncoat.metrics import largest_eigenvalue
+from turncoat.models.scores import plain_kernels
 from turncoat.models.stack import Model, zeros
 from turncoat.randomness import generator
-from turncoat.training.recipe import Recipe
+from turncoat.recipe import Recipe
 
 UNSTABLE_STEP = "unstable-step"
 SAMPLE = 512  # examples behind a network's curvature

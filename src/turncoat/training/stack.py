@@ -11,11 +11,11 @@ from turncoat.federation.members import members
 from turncoat.federation.setting import POOLED, Federation
 from turncoat.models.stack import Model
 from turncoat.randomness import generator
+from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 from turncoat.training import checkpoint, optimizers, preludes
 from turncoat.training.checkpoint import Arrays
 from turncoat.training.loop import advance
-from turncoat.training.recipe import Recipe
 from turncoat.training.task import RunState, Task, start
 
 GPU_CHUNKS = (

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from turncoat.attack.direction import Params
 from turncoat.attack.round import Report
+from turncoat.direction import Params
 from turncoat.federation.members import Members
 from turncoat.federation.visibility import SIGNS
 from turncoat.models.stack import Model, expand
 from turncoat.randomness import generator
+from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 from turncoat.training.optimizers import Optimizer, Slots
-from turncoat.training.recipe import Recipe
 
 CURVES = (
     "accuracy",

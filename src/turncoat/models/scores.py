@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import grad, jvp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.errors import TurncoatError
 
 LogitsFn = Callable[[Params, Tensor], Tensor]

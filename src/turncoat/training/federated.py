@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from turncoat.attack.direction import Params
+from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.aware import seen, sent
 from turncoat.federation.members import Members
