@@ -14,10 +14,11 @@ demo: $(READY)          ## attack a model on real handwritten digits: table and 
 test: $(READY)          ## run the tests
 	$(BIN)/pytest
 
-check: $(READY)         ## format, lint, types, tests with shape checks
+check: $(READY)         ## format, lint, types, import contracts, tests with shape checks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest
 
 bench: $(READY)         ## the figures of every benchmark
