@@ -5,9 +5,20 @@ import math
 import numbers
 from collections.abc import Iterable
 
+LONGEST = 80  # characters of a value that a message shows
+
 
 class TurncoatError(ValueError):
     """A user's mistake; the message is one line, and the command line exits with code 2."""
+
+
+def shown(value: object) -> str:
+    """``value`` as a message shows it: on one line, and short whatever it is."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a repr of the user's own may fail; the message about the value must not
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({type(value).__name__})"
 
 
 def choose(name: object, allowed: Iterable[str], what: str) -> str:
@@ -21,7 +32,7 @@ def choose(name: object, allowed: Iterable[str], what: str) -> str:
         return name
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise TurncoatError(f"unknown {what} {name!r}{hint} (allowed: {', '.join(names)})")
+    raise TurncoatError(f"unknown {what} {shown(name)}{hint} (allowed: {', '.join(names)})")
 
 
 def share(value: object, what: str) -> float:
@@ -33,7 +44,7 @@ def share(value: object, what: str) -> float:
     number = real(value, what)
     if not 0 <= number <= 1:
         raise TurncoatError(
-            f"{what} is {value!r}, but it is a share: give a number from 0 to 1, such as 0.25"
+            f"{what} is {shown(value)}, but it is a share: give a number from 0 to 1, such as 0.25"
         )
     return number
 
@@ -45,7 +56,7 @@ def real(value: object, what: str) -> float:
         TurncoatError: if it is not a finite number.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise TurncoatError(f"{what} is {value!r}, but must be a finite number")
+        raise TurncoatError(f"{what} is {shown(value)}, but must be a finite number")
     return float(value)
 
 
@@ -57,7 +68,7 @@ def positive(value: object, what: str) -> float:
     """
     number = real(value, what)
     if number <= 0:
-        raise TurncoatError(f"{what} is {value!r}, but must be above 0")
+        raise TurncoatError(f"{what} is {shown(value)}, but must be above 0")
     return number
 
 
@@ -68,7 +79,7 @@ def whole(value: object, what: str, least: int = 0) -> int:
         TurncoatError: if it is not a whole number or is too small.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise TurncoatError(f"{what} is {value!r}, but must be a whole number, {least} or more")
+        raise TurncoatError(f"{what} is {shown(value)}, but must be a whole number, {least} or more")
     return int(value)
 
 
@@ -79,5 +90,5 @@ def text(value: object, what: str) -> str:
         TurncoatError: if it is not text or empty.
     """
     if not isinstance(value, str) or not value:
-        raise TurncoatError(f"{what} is {value!r}, but must be a name in quotes")
+        raise TurncoatError(f"{what} is {shown(value)}, but must be a name in quotes")
     return value

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import turncoat
 from turncoat import TurncoatError
@@ -269,42 +268,3 @@ def test_a_misshapen_direction():
         TurncoatError, match=r"'classifier.1.bias' has shape \(4,\), but the parameter has \(5,\)"
     ):
         turncoat.worst_flips(net, x, y, 3, toward)
-
-
-class Triples(Dataset):
-    def __init__(self, y):
-        self.y = y
-
-    def __len__(self):
-        return len(self.y)
-
-    def __getitem__(self, index):
-        return torch.ones(2) * index, int(self.y[index]), "extra"
-
-
-class Bare(Triples):
-    def __getitem__(self, index):
-        return self.y[index]
-
-
-def test_flipped_labels_in_a_loader():
-    net, x, y = made()
-    flips = turncoat.worst_flips(net, x, y, 6)
-    poisoned = turncoat.FlippedLabels(TensorDataset(x, y), flips)
-    seen = torch.cat([labels for _, labels in DataLoader(poisoned, batch_size=7)])
-    assert len(poisoned) == 30 and torch.equal(seen, flips.labels)
-    inputs, label, extra = turncoat.FlippedLabels(Triples(y), flips)[-1]
-    assert (inputs[0], label, extra) == (29, int(flips.labels[29]), "extra") and isinstance(label, int)
-
-
-def test_flipped_labels_know_their_dataset():
-    net, x, y = made()
-    flips = turncoat.worst_flips(net, x, y, 6)
-    with pytest.raises(TurncoatError, match="29 examples, but the flips are for 30"):
-        turncoat.FlippedLabels(TensorDataset(x[1:], y[1:]), flips)
-    shifted = turncoat.FlippedLabels(TensorDataset(x, (y + 1) % 5), flips)
-    same = int((flips.labels == y).nonzero()[0])
-    with pytest.raises(TurncoatError, match="in the dataset's order"):
-        shifted[same]
-    with pytest.raises(TurncoatError, match=r"must be \(input, label\)"):
-        turncoat.FlippedLabels(Bare(y), flips)[0]

@@ -1,45 +1,104 @@
 """A dataset with the labels that ``worst_flips`` chose, for one's own ``DataLoader``."""
 
+import math
+import numbers
+import operator
+from typing import Any
+
+import numpy as np
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 from turncoat.attack.worst_flips import Flips
-from turncoat.errors import TurncoatError
+from turncoat.errors import TurncoatError, shown
 
 
 class FlippedLabels(Dataset):
     """A dataset of (input, label, ...) items with the labels that ``worst_flips`` chose.
 
+    A label is one whole number, of any type (``int``, ``float``, NumPy's, a tensor), and keeps it.
+
     Raises:
-        TurncoatError: if the lengths differ, or (when an item is read) an item is no (input, label) pair or its
-            own label shows that the flips were chosen for another order of the examples.
+        TurncoatError: if the lengths differ or the first item is no such pair; when a later item is read, if that
+            one is none, or if its own label shows that the flips were chosen for another order of the examples.
     """
 
     def __init__(self, dataset: Dataset, flips: Flips) -> None:
+        if not isinstance(flips, Flips):
+            raise TurncoatError(
+                f"flips is {shown(flips)}, but must be what worst_flips(model, x, y, flips=...) returns"
+            )
+        readable = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
+        if not readable or isinstance(dataset, IterableDataset):
+            raise TurncoatError(
+                f"dataset is {shown(dataset)}, but must have a length and (input, label) items: for tensors"
+                " torch.utils.data.TensorDataset(x, y)"
+            )
         size = len(dataset)  # type: ignore[arg-type]
         if size != len(flips.labels):
             raise TurncoatError(f"the dataset has {size} examples, but the flips are for {len(flips.labels)}")
         self.dataset = dataset
         self.labels: list[int] = flips.labels.tolist()
         self.changed: frozenset[int] = frozenset(flips.indices.tolist())
+        if size:
+            self._try()
+
+    def _try(self) -> None:
+        """Read the first item: what is no pair, or no class number, is told here and not by a loader's worker."""
+        try:
+            self[0]
+        except TurncoatError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise TurncoatError(f"item 0 of the dataset cannot be read ({reason})") from error
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple:
         """The item with its chosen label, of the same type as its own."""
-        if index < 0:
-            index += len(self)
-        item = self.dataset[index]
+        place = _place(index, len(self))
+        item = self.dataset[place]
         if not isinstance(item, tuple | list) or len(item) < 2:
-            raise TurncoatError(
-                f"item {index} of the dataset is {type(item).__name__}, but must be (input, label)"
-            )
+            raise TurncoatError(f"item {place} of the dataset is {shown(item)}, but must be (input, label)")
         x, own, *rest = item
-        label = self.labels[index]
-        if index not in self.changed and int(own) != label:
+        label, had = self.labels[place], _class_number(own, place)
+        if place not in self.changed and had != label:
             raise TurncoatError(
-                f"item {index} has label {int(own)}, but the flips were chosen where it had {label}: score the"
+                f"item {place} has label {had}, but the flips were chosen where it had {label}: score the"
                 " examples in the dataset's order"
             )
-        return x, own.new_tensor(label) if isinstance(own, Tensor) else label, *rest
+        return x, _like(own, label), *rest
+
+
+def _place(index: object, size: int) -> int:
+    try:
+        place = operator.index(index)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise TurncoatError(
+            f"index is {shown(index)}, but must be one whole number: for several at once give the FlippedLabels"
+            " to a DataLoader, or to torch.utils.data.Subset"
+        ) from error
+    if not -size <= place < size:
+        raise IndexError(f"index {place} is outside a dataset of {size} examples")
+    return place % size
+
+
+def _class_number(own: Any, place: int) -> int:
+    """The item's own label as a plain number."""
+    value = own.item() if isinstance(own, Tensor | np.ndarray) and math.prod(own.shape) == 1 else own
+    if isinstance(value, numbers.Real) and float(value).is_integer():
+        return round(float(value))
+    shape = tuple(getattr(own, "shape", ()))
+    came = f"of shape {shape}" if shape else shown(own)
+    wanted = (
+        "of a one-hot label give its argmax(-1)" if shape else "number the classes 0, 1, … as for worst_flips"
+    )
+    raise TurncoatError(f"the label of item {place} is {came}, but must be one class number: {wanted}")
+
+
+def _like(own: Any, label: int) -> Any:
+    if isinstance(own, Tensor):
+        return own.new_full(own.shape, label)
+    return np.full_like(own, label) if isinstance(own, np.ndarray) else type(own)(label)
