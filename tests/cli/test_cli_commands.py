@@ -98,8 +98,9 @@ def test_attacks_of_one_budget_are_a_list(turncoat: Turncoat) -> None:
         'epochs = 1\nseeds = 1\nwrite_access = 0.5\ngoal = ["untargeted", "targeted"]\n'
     )
     out = turncoat("sweep", "grid.toml").out
-    assert len([line for line in out.splitlines() if "digits (unit), logistic" in line]) == 2
-    assert "untargeted" in out and "attacked | random" in out
+    assert out.startswith("digits (unit), logistic, k 0.5, b 1\n")  # once, for both
+    assert len(re.findall(r"^│ (un)?targeted ", out, re.MULTILINE)) == 2
+    assert "attacked | random" in out
 
 
 def test_results_as_table_and_files(turncoat: Turncoat, store: str) -> None:

@@ -5,10 +5,8 @@ import json
 import math
 from typing import Any
 
-from rich.table import Table
-
 from turncoat.analysis.results import Results
-from turncoat.cli.show import console, interval, note, records, warning_lines
+from turncoat.cli.show import Column, console, interval, note, print_table, records, warning_lines
 from turncoat.federation.setting import Federation
 from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
@@ -63,14 +61,15 @@ def show(compared: Comparison) -> None:
         f"{setting.dataset} ({setting.scale}), {setting.model}, {cell.recipe.epochs} epochs: "
         f"{crowd(cell.federation)}k = {threat.write_access:g}, b = {threat.local_budget:g}"
     )
-    table = Table(title=title, title_justify="left")
-    for name in ("", "accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips"):
-        table.add_column(name, justify="left" if not name else "right")
+    console().print(title)
+    names = ("accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips")
+    columns = [Column(name, "figure", spare=name in ("std", "median")) for name in names]
+    rows = []
     for part, row in compared.rows().items():
         label = {"clean": "clean", "attacked": f"{threat.selection}, {threat.goal}"}.get(part, part)
         if part == "random" and cell == compared.random:
             continue
-        table.add_row(
+        found = [
             label,
             interval(row, "accuracy"),
             f"{row['accuracy.std']:.3f}",
@@ -78,8 +77,9 @@ def show(compared: Comparison) -> None:
             f"{row['macro_f1.mean']:.3f}",
             "" if part == "clean" else interval(row, "harm"),
             note(row) or f"{row['flips']:.0f}",
-        )
-    console().print(table)
+        ]
+        rows.append(found)
+    print_table([Column(""), *columns], rows)
     seeds = compared.rows()["clean"]["seeds"]
     console().print(
         f"means over {seeds} seed{'s' * (seeds > 1)} and the last 10 % of the epochs; flips are per epoch; "

@@ -25,19 +25,22 @@ def data() -> None:
 @data.command("list")
 def list_() -> None:
     """Show the named data sets and which of their files are here."""
-    from rich.table import Table
-
-    from turncoat.cli.show import console
+    from turncoat.cli.show import Column, print_table
     from turncoat.data import status
 
-    table = Table()
-    for name in ("data set", "files", "MiB", "state", "folder"):
-        table.add_column(name, justify="right" if name in ("files", "MiB") else "left")
+    columns = [
+        Column("data set"),
+        Column("files", "figure"),
+        Column("MiB", "figure"),
+        Column("state"),
+        Column("folder"),
+    ]
+    rows = []
     for row in status():
         files = f"{row.present}/{row.files}" if row.files else ""
         state = "ready" if row.verified else "absent" if not row.present else "incomplete or damaged"
-        table.add_row(row.name, files, f"{row.size / 2**20:.0f}" if row.files else "", state, row.folder)
-    console().print(table)
+        rows.append([row.name, files, f"{row.size / 2**20:.0f}" if row.files else "", state, row.folder])
+    print_table(columns, rows)
 
 
 @data.command()

@@ -4,9 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
-from rich.table import Table
 
-from turncoat.cli.show import console, note, records, warning_lines
+from turncoat.cli.show import Column, console, note, print_table, records, warning_lines
 from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, random_twin
 
 MOST = 10  # values per axis, and tables, that are printed
@@ -34,19 +33,18 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
     flat = config(block[0])
     clean = rows[_key(config(clean_twin(block[0])))]
     settings = ", ".join(f"{name} {flat[name]}" for name in varied) or f"{flat['selection']} flips"
-    table = Table()
-    table.add_column("k \\ b", justify="right")
     ks, bs = (sorted({getattr(cell.threat, axis) for cell in block}) for axis in AXES)
     cells = {(cell.threat.write_access, cell.threat.local_budget): cell for cell in block}
-    for b in _thinned(bs):
-        table.add_column(f"{b:g}", justify="center")
-    for k in _thinned(ks):
-        shown = [_pair(cells[k, b], rows) if (k, b) in cells else "" for b in _thinned(bs)]
-        table.add_row(f"{k:g}", *shown)
+    columns = [Column("k \\ b", justify="right", spoken="k =")]
+    columns += [Column(f"{b:g}", "figure", justify="center", spoken=f"b = {b:g}:") for b in _thinned(bs)]
+    pairs = [
+        [f"{k:g}", *(_pair(cells[k, b], rows) if (k, b) in cells else "" for b in _thinned(bs))]
+        for k in _thinned(ks)
+    ]
     out = console()
     beside = "" if flat["selection"] == "random" else " | random"
     out.print(f"{_data(flat)}: {settings}{beside}")
-    out.print(table)
+    print_table(columns, pairs)
     out.print(
         f"accuracy over {clean['seeds']} seeds, last 10 % of the epochs; clean {clean['accuracy.mean']:.3f}, "
         f"chance {clean['chance']:.3f}"
@@ -58,20 +56,19 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
 
 
 def _show_list(cells: list[Cell], rows: dict[Key, Any], varied: list[str]) -> None:
-    table = Table()
-    for name in ("data and model", *varied):
-        table.add_column(name.replace("_", " "))
-    for name in ("k", "b", "clean", "attacked | random"):
-        table.add_column(name, justify="right")
+    columns = [Column("data and model", spoken=""), *(Column(name.replace("_", " ")) for name in varied)]
+    columns += [Column(name, justify="right") for name in ("k", "b")]
+    columns += [Column(name, "figure") for name in ("clean", "attacked | random")]
+    lines: list[list[str | None]] = []
     warnings: dict[str, None] = {}
     for cell in cells[:LONGEST]:
         flat, clean = config(cell), rows[_key(config(clean_twin(cell)))]
         budget = (f"{flat[axis]:g}" for axis in AXES)
-        settings = (str(flat[name]) for name in varied)
-        table.add_row(_data(flat), *settings, *budget, f"{clean['accuracy.mean']:.3f}", _pair(cell, rows))
+        settings = (None if flat[name] is None else str(flat[name]) for name in varied)
+        lines.append([_data(flat), *settings, *budget, f"{clean['accuracy.mean']:.3f}", _pair(cell, rows)])
         warnings |= dict.fromkeys(warning_lines(str(clean["warnings"]).split(), clean["step_stability"]))
     out = console()
-    out.print(table)
+    print_table(columns, lines)
     out.print("accuracy over the seeds and the last 10 % of the epochs")
     if len(cells) > LONGEST:
         out.print(f"{LONGEST} of {len(cells)} attacks shown; turncoat results shows all cells")

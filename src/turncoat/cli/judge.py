@@ -107,16 +107,11 @@ def holdings(store: str, extract: str | None) -> "tuple[Evidence | None, Known]"
 
 def show_claims(summary: Any) -> None:
     """Print one row per claim."""
-    from rich.table import Table
+    from turncoat.cli.show import Column, console, print_table, records
 
-    from turncoat.cli.show import console, records
-
-    table = Table(show_lines=True)
-    for name in ("#", "claim", "paper", "measured", "seeds", "verdict", "artefacts"):
-        table.add_column(name)
-    for row in records(summary):
-        table.add_row(*(str(value).replace("[", "\\[") for value in row.values()))
-    console().print(table)
+    names = ("claim", "paper", "measured", "seeds", "verdict", "artefacts")
+    columns = [Column("#"), *(Column(name, "prose") for name in names)]
+    print_table(columns, [[str(value) for value in row.values()] for row in records(summary)], lines=True)
     console().print("rules and figures of each scale and statistic: -o FILE.md, --csv FILE or --json FILE")
 
 

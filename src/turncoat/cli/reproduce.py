@@ -186,14 +186,12 @@ def draw(
 
 def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
     """Print the artefacts with their data, model, cells and estimated time."""
-    from rich.table import Table
-
-    from turncoat.cli.show import console
+    from turncoat.cli.show import Column, console, print_table
     from turncoat.reproduce import estimate, plan
 
-    table = Table()
-    for name in ("artefact", "paper", "shows", "data", "model", "cells", "time here"):
-        table.add_column(name, justify="right" if name in ("cells", "time here") else "left")
+    columns = [Column("artefact"), *(Column(name, "prose") for name in ("paper", "shows", "data", "model"))]
+    columns += [Column(name, "figure") for name in ("cells", "time here")]
+    rows = []
     speed = estimate.speed()
     seen: set[Any] = set()
     total = 0.0
@@ -207,8 +205,8 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
         total += estimate.seconds([cell for cell in cells if cell not in seen], speed)
         seen.update(cells)
         shown = (artefact.name, artefact.paper, artefact.title, data, models)
-        table.add_row(*shown, str(len(cells)), estimate.spoken(duration))
-    console().print(table)
+        rows.append([*shown, str(len(cells)), estimate.spoken(duration)])
+    print_table(columns, rows)
     console().print(
         f"{len(seen)} cells in all, for many are shared: {estimate.spoken(total)} on this machine's CPU; --seeds, "
         "--epochs, --scale and --quick cut down"

@@ -103,9 +103,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 def show(summary: "pd.DataFrame") -> None:
     """Print the table: settings that differ, statistics, notes."""
-    from rich.table import Table
-
-    from turncoat.cli.show import interval, note, records, wide
+    from turncoat.cli.show import Column, interval, note, print_table, records
     from turncoat.sweep.cells import COLUMNS, HOW
 
     attacked = summary[summary["write_access"] > 0]
@@ -113,19 +111,27 @@ def show(summary: "pd.DataFrame") -> None:
         n for n in COLUMNS if n in summary and (attacked if n in HOW else summary)[n].nunique(False) > 1
     }
     names = [n for n in COLUMNS if n in differ or (n in ALWAYS and n in summary)]
-    table = Table()
-    for name in names:
-        table.add_column(name.replace("_", " "))
-    for name in ("k·b", "seeds", "accuracy [95 %]", "macro F1", "harm [95 %]"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("notes")
+    columns = [Column(name.replace("_", " ")) for name in names]
+    columns += [
+        Column("seeds", justify="right"),
+        Column("k·b", "figure", spare=True),
+        *(Column(name, "figure") for name in ("accuracy [95 %]", "macro F1", "harm [95 %]")),
+        Column("notes", "prose"),
+    ]
+    rows = []
     for row in records(summary):
         clean = row["write_access"] == 0
-        hidden = ("local_budget", "selection") if clean else ()
-        shown = ["" if n in hidden or row[n] is None else str(row[n]) for n in names]
+        settings = [None if clean and name in HOW[1:] else _setting(row[name]) for name in names]
+        if clean and "selection" in names:
+            settings[names.index("selection")] = "clean"
         harm = "" if clean or "harm.mean" not in row else interval(row, "harm")
         f1 = f"{row['macro_f1.mean']:.3f}"
-        figures = [f"{row['global_budget']:.4g}", str(row["seeds"]), interval(row, "accuracy"), f1, harm]
-        notes = ("clean" if clean else "", note(row), str(row["warnings"]))
-        table.add_row(*shown, *figures, " ".join(text for text in notes if text))
-    wide(table)
+        figures = [f"{row['global_budget']:.4g}", interval(row, "accuracy"), f1, harm]
+        notes = " ".join(text for text in (note(row), str(row["warnings"])) if text)
+        rows.append([*settings, str(row["seeds"]), *figures, notes])
+    print_table(columns, rows)
+
+
+def _setting(value: object) -> str | None:
+    """A setting in words; None and pandas' NaN are those that are absent."""
+    return None if value is None or value != value else str(value)
