@@ -10,7 +10,7 @@ pytestmark = pytest.mark.usefixtures("as_users_run")
 
 
 @pytest.mark.parametrize(
-    ("k", "b", "n", "members", "flips"),
+    ("k", "b", "n", "writable", "flips"),
     [
         (0.0, 1.0, 100, 0, 0),
         (1.0, 1.0, 100, 100, 100),
@@ -22,15 +22,15 @@ pytestmark = pytest.mark.usefixtures("as_users_run")
         (1.0, 0.001, 999, 999, 0),
     ],
 )
-def test_shares_become_counts_rounded_down(k, b, n, members, flips):
+def test_shares_become_counts_rounded_down(k, b, n, writable, flips):
     threat = Threat(k, b)
-    assert (threat.members(n), threat.flips(n)) == (members, flips)
+    assert (threat.writable(n), threat.flips(n), threat.allowance(writable)) == (writable, flips, flips)
     assert threat.global_budget == k * b
 
 
 def test_every_whole_percentage_counts_exactly():
     for percent in range(101):
-        assert Threat(percent / 100).members(100) == percent
+        assert Threat(percent / 100).writable(100) == percent
         assert Threat(1.0, percent / 100).flips(1000) == 10 * percent
 
 

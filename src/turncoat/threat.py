@@ -60,13 +60,17 @@ class Threat:
         """Corrupted share of all labels, k·b."""
         return self.write_access * self.local_budget
 
-    def members(self, n: int) -> int:
+    def writable(self, n: int) -> int:
         """|K| = floor(k·n), the number of examples the attacker may write to."""
         return _floor(self.write_access * n)
 
+    def allowance(self, writable: int) -> int:
+        """p = floor(b·|K|), the number of flips in one round where it may write to ``writable`` examples."""
+        return _floor(self.local_budget * writable)
+
     def flips(self, n: int) -> int:
-        """p = floor(b·|K|), the number of labels it may flip in one round over ``n`` examples."""
-        return _floor(self.local_budget * self.members(n))
+        """The number of labels it may flip in one round over ``n`` examples."""
+        return self.allowance(self.writable(n))
 
     @property
     def is_clean(self) -> bool:

@@ -198,7 +198,7 @@ def train_plainly(name, data, threat, seed, recipe):
     curve = []
     for epoch in range(recipe.epochs):
         labels = y.clone()
-        own = torch.randperm(len(y), generator=generator(seed, "access", epoch))[: threat.members(len(y))]
+        own = torch.randperm(len(y), generator=generator(seed, "access", epoch))[: threat.writable(len(y))]
         if len(own):
             params = plain.head if threat.selection == "last_layer" else list(plain.net.parameters())
             toward = [-g for g in plain.gradient(x, y, params)]

@@ -148,7 +148,7 @@ def train_one(data, threat, seed, recipe):
             total[:] += label_values(w, x, toward)
 
         _train(parts, data.classes, CLEAN, seed, recipe, watch=watch)
-        own = permutation(seed, ("access", 0), len(y))[: threat.members(len(y))]
+        own = permutation(seed, ("access", 0), len(y))[: threat.writable(len(y))]
         kept = y.copy()
         draw = generator(seed, "selection", 0)
         kept[own] = choose(threat.selection, total[own], y[own], threat.flips(len(y)), draw)
@@ -168,7 +168,7 @@ def _train(parts, classes, threat, seed, recipe, target=None, kept=None, watch=N
         if watch is not None:
             watch(server.w.copy())
         turn = epoch if threat.placement == "resampled" and kept is None else 0
-        own = permutation(seed, ("access", turn), n)[: threat.members(n)]
+        own = permutation(seed, ("access", turn), n)[: threat.writable(n)]
         labels, seen = y.copy(), []
         if threat.schedule != "step" and not threat.is_clean:
             if kept is not None:
@@ -183,7 +183,7 @@ def _train(parts, classes, threat, seed, recipe, target=None, kept=None, watch=N
             mine = np.isin(batch, own).nonzero()[0]
             if threat.schedule == "step" and not threat.is_clean:
                 if threat.placement == "resampled":
-                    mine = np.arange(threat.members(len(batch)))
+                    mine = np.arange(threat.writable(len(batch)))
                 else:
                     rank = {int(row): place for place, row in enumerate(own)}
                     mine = np.array(sorted(mine, key=lambda i: rank[int(batch[i])]), dtype=int)

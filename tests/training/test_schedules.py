@@ -30,7 +30,7 @@ def test_resampled_access_is_new_in_every_epoch_and_labels_are_clean_again(multi
     labels, _ = labels_by_epoch(multi, Threat(0.3, selection="cyclic"))
     rows = flipped(labels, multi)
     assert len(rows) == 4 and len(set(rows)) == 4
-    assert {len(row) for row in rows} == {Threat(0.3).members(multi.n)}
+    assert {len(row) for row in rows} == {Threat(0.3).writable(multi.n)}
 
 
 def test_fixed_access_is_the_same_all_along(multi):
@@ -38,7 +38,7 @@ def test_fixed_access_is_the_same_all_along(multi):
     assert len(set(flipped(labels, multi))) == 1
     labels, _ = labels_by_epoch(multi, Threat(0.5, 0.3, placement="fixed"))
     touched = frozenset().union(*flipped(labels, multi))
-    assert len(touched) <= Threat(0.5).members(multi.n)
+    assert len(touched) <= Threat(0.5).writable(multi.n)
 
 
 @pytest.mark.parametrize("placement", ["resampled", "fixed"])

@@ -92,10 +92,10 @@ def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
     rows, what = n, "examples"
     if threat.schedule == "step":
         rows, what = min(recipe.batch_size, n), "examples of a batch"
-    members = threat.members(rows)
+    writable = threat.writable(rows)
     if threat.schedule == "step" and threat.placement == "fixed":
-        members = min(rows, threat.members(n))  # its own examples may all come in one batch
-    if int(threat.local_budget * members + 1e-9):
+        writable = min(rows, threat.writable(n))  # its own examples may all come in one batch
+    if threat.allowance(writable):
         return
     share, budget = options.flag("write_access"), options.flag("local_budget")
     if threat.local_budget == 0:
@@ -103,10 +103,10 @@ def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
     else:
         least = math.ceil(round(1 / threat.local_budget, 9))
         advice = f"raise {share} to at least {_up(least / rows)}"
-        if members:
-            advice += f", or {budget} to at least {_up(1 / members)}"
+        if writable:
+            advice += f", or {budget} to at least {_up(1 / writable)}"
     raise TurncoatError(
-        f"this threat can never flip a label: of {rows} {what} it may write to |K| = {members} and flip p = 0; "
+        f"this threat can never flip a label: of {rows} {what} it may write to |K| = {writable} and flip p = 0; "
         f"{advice}"
     )
 
@@ -121,7 +121,7 @@ def _refuse_idle_workers(cell: "Cell", dataset: "Dataset") -> None:
     size, what = max(len(shard) for shard in shards[: federation.hostile]), "examples"
     if threat.schedule == "step":
         size, what = cell.recipe.batch_size * federation.local_steps, "examples of a batch"
-    if int(threat.local_budget * size + 1e-9):
+    if threat.allowance(size):
         return
     raise TurncoatError(
         f"this threat can never flip a label: of a hostile worker's {size} {what} it may flip p = 0; "

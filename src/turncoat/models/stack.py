@@ -51,11 +51,6 @@ class Model:
     example_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None  # (n, …), (n, r) → (n, r)
 
 
-def copies(params: Params) -> Params:
-    """The same values in memory of their own."""
-    return {name: value.clone() for name, value in params.items()}
-
-
 def zeros(params: Params) -> Params:
     """Zeros of the same shapes."""
     return {name: torch.zeros_like(value) for name, value in params.items()}

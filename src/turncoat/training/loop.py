@@ -206,7 +206,7 @@ def _surrogate_step(task: Task, state: RunState, rows: Int[Tensor, " b"], x: Ten
 
 
 def _sizes(task: Task, state: RunState, columns: Int[Tensor, " g"], n: int) -> Int[Tensor, " g"]:
-    sizes = [task.threats[replica].members(n) for replica in state.alive[columns].tolist()]
+    sizes = [task.threats[replica].writable(n) for replica in state.alive[columns].tolist()]
     return torch.tensor(sizes, device=columns.device)
 
 

@@ -14,7 +14,7 @@ from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.randomness import generator
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance
-from turncoat.training.rounds import access_order, budget
+from turncoat.training.rounds import access_order
 from turncoat.training.task import RunState, Task, label_dtype, start
 
 Sums = dict[str, Float[Tensor, "n c"]]
@@ -66,10 +66,10 @@ def keep_labels(task: Task, sums: Sums) -> Tensor:
         if threat.is_clean or threat.selection in GRADIENT_ATTACKS:
             continue
         chosen = task.y
-        blocks = ((0, threat.members(n)),) if task.members is None else task.members.blocks
+        blocks = ((0, threat.writable(n)),) if task.members is None else task.members.blocks
         draw = generator(task.seed, "selection", 0)
         for start_row, stop in blocks:
-            own, flips = order[start_row:stop], budget(threat, stop - start_row)
+            own, flips = order[start_row:stop], threat.allowance(stop - start_row)
             chosen = flip_labels(threat.selection, sums["/".join(_kind(threat))], chosen, own, flips, draw)
         labels[:, column] = chosen
     return labels

@@ -115,7 +115,7 @@ def _choose(turn: _Turn, view: tuple[Params, Params], fraction: float = 1.0) -> 
     quotas = []
     for j, replica in enumerate(turn.state.alive[turn.columns].tolist()):
         for start, stop in rows.blocks or ((0, int(rows.sizes[j])),):
-            most = budget(task.threats[replica], stop - start)
+            most = task.threats[replica].allowance(stop - start)
             quotas.append(Quota(j, start, stop, int(fraction * most)))
     return choose_flips(
         resolve(turn.threat.selection),
@@ -167,8 +167,3 @@ def _attackers_view(turn: _Turn, server: Params, toward: Params) -> tuple[Params
 
 def _kind(threat: Threat) -> tuple[object, ...]:
     return (threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware)
-
-
-def budget(threat: Threat, size: int) -> int:
-    """How many of ``size`` examples the attacker may flip: floor(b·size)."""
-    return int(threat.local_budget * size + 1e-9)
