@@ -20,7 +20,7 @@ from contextlib import contextmanager
 import torch
 
 from sweep import mnist_shaped
-from turncoat.federation.setting import POOLED
+from turncoat.federation.federation import POOLED
 from turncoat.federation.threats import tile_size
 from turncoat.models import build
 from turncoat.reproduce import plan

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from turncoat.data import load
     from turncoat.data.dataset import Dataset, from_arrays
     from turncoat.errors import TurncoatError
-    from turncoat.federation.setting import Federation
+    from turncoat.federation.federation import Federation
     from turncoat.recipe import Recipe
     from turncoat.threat import Threat
 
@@ -35,7 +35,7 @@ __all__ = [
 
 _HOMES = {
     "Dataset": "data.dataset",
-    "Federation": "federation.setting",
+    "Federation": "federation.federation",
     "FlippedLabels": "attack.flipped_labels",
     "Flips": "attack.worst_flips",
     "Recipe": "recipe",

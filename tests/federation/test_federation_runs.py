@@ -29,7 +29,7 @@ def test_every_hostile_worker_keeps_to_its_own_budget(name, schedule, multi):
         if run.main is None or run.main.labels is None:
             continue
         changed = run.main.labels[:, 0] != multi.y
-        sizes = [int(changed[shard].sum()) for shard in run.task.members.shards]
+        sizes = [int(changed[shard].sum()) for shard in run.task.crowd.shards]
         assert all(size <= int(0.3 * 14) for size in sizes[:2]) and not any(sizes[2:])
     flips = run.curves()[:, 0, 3]
     most = 2 * 3 * int(0.3 * 6) if schedule == "step" else 2 * int(0.3 * 14)  # 3 rounds an epoch

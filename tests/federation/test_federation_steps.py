@@ -66,7 +66,7 @@ def test_fedsgd_with_mean_is_the_pooled_engine(model, classes, recipe):
     task, state = begun(model, recipe, Federation(workers=4, hostile=1), classes=classes)
     pooled = copied(task, state)
     before = copied(task, state)
-    for rows in task.members.epoch(task.seed, 0)[:3]:
+    for rows in task.crowd.epoch(task.seed, 0)[:3]:
         federated_step(task, state, rows)
         plain_step(task, pooled, rows.flatten())
     for name, value in state.params.items():
@@ -140,7 +140,7 @@ def test_fedavg_server_takes_the_mean_of_the_workers_parameters():
     recipe = Recipe(learning_rate=0.4, batch_size=5)
     task, state = begun("logistic", recipe, Federation(workers=3, hostile=1, local_steps=2))
     before = {name: value.clone() for name, value in state.params.items()}
-    rows = task.members.epoch(task.seed, 0)[0]
+    rows = task.crowd.epoch(task.seed, 0)[0]
     assert rows.shape == (3, 10)
     x = task.x[rows]
     moved = differences(task.model, before, x, state.labels[rows].long(), 2, 0.4)
@@ -155,7 +155,7 @@ def test_worker_momentum_is_an_average_over_rounds_before_the_server_sees_it():
     task, state = begun("logistic", recipe, setting)
     memory = 0.0
     params = {name: value.clone() for name, value in state.params.items()}
-    for rows in task.members.epoch(task.seed, 0)[:3]:
+    for rows in task.crowd.epoch(task.seed, 0)[:3]:
         sent = gradients(task.model, params, task.x[rows], state.labels[rows].long()).transpose(0, 1)
         memory = 0.75 * memory + 0.25 * sent
         vector = pack(task.model, params) - 0.4 * torch.stack([m.quantile(0.5, 0) for m in memory])

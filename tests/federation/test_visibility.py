@@ -99,10 +99,10 @@ def test_a_run_reports_what_its_workers_sent(multi):
     results = train(multi, threats=[Threat(selection="mirror")], seeds=[2], recipe=recipe, federation=setting)
     frame = results.visibility()
     assert set(SIGNS) <= set(frame) and len(frame) == 2 * 6 * 4
-    from turncoat.federation.members import members
+    from turncoat.federation.crowd import enlist
     from turncoat.models.logistic import logistic
 
-    crowd = members(setting, logistic(5, 4), multi.y, 2, 6, 2)
+    crowd = enlist(setting, logistic(5, 4), multi.y, 2, 6, 2)
     rows = crowd.epoch(2, 0)[0]
     x = np.hstack([multi.x.numpy(), np.ones((len(multi.x), 1))])
     for attacked in (False, True):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from turncoat import metrics
 from turncoat.errors import TurncoatError, choose
-from turncoat.federation.setting import POOLED, Federation
+from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.visibility import SIGNS, summarise
 from turncoat.fields import descriptions
 from turncoat.recipe import Recipe

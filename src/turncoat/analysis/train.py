@@ -7,7 +7,7 @@ import numpy as np
 from turncoat import errors, models
 from turncoat.analysis.results import Results, Run, Setting
 from turncoat.data.dataset import Dataset
-from turncoat.federation.setting import POOLED, Federation
+from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.threats import check_selection, placed_in, tile_size
 from turncoat.metrics import chance
 from turncoat.recipe import Recipe
@@ -118,6 +118,6 @@ def finished(stack: StackRun) -> list[Run]:
     for column, threat in enumerate(stack.task.threats):
         own = curves[:, column]
         lasted = int(np.isfinite(own[:, 0]).sum())
-        samples = stack.samples()[:, column] if stack.task.members else None
+        samples = stack.samples()[:, column] if stack.task.crowd else None
         runs.append(Run(threat, stack.task.seed, own[:lasted].copy(), samples))
     return runs

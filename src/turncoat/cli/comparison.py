@@ -7,7 +7,7 @@ from typing import Any
 
 from turncoat.analysis.results import Results
 from turncoat.cli.show import Column, console, interval, note, print_table, records, warning_lines
-from turncoat.federation.setting import Federation
+from turncoat.federation.federation import Federation
 from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from turncoat.federation.setting import Federation
+from turncoat.federation.federation import Federation
 from turncoat.fields import Description, descriptions
 from turncoat.recipe import Recipe
 from turncoat.sweep.setup import Setup

@@ -7,7 +7,7 @@ from turncoat import lazy
 if TYPE_CHECKING:
     from turncoat.federation.aggregators import AGGREGATORS, PREAGGREGATORS, Aggregator, aggregator
     from turncoat.federation.attacks import GRADIENT_ATTACKS
-    from turncoat.federation.setting import Federation
+    from turncoat.federation.federation import Federation
 
 __all__ = [
     "AGGREGATORS",
@@ -23,7 +23,7 @@ _HOMES = {
     "GRADIENT_ATTACKS": "attacks",
     "PREAGGREGATORS": "aggregators",
     "Aggregator": "aggregators",
-    "Federation": "setting",
+    "Federation": "federation",
     "aggregator": "aggregators",
 }
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.federation.members import Members
+from turncoat.federation.crowd import Crowd
 from turncoat.federation.messages import differences, gradients, pack
 from turncoat.models.stack import Model
 
@@ -30,7 +30,7 @@ class Trial:
     """What flips are tried on: some rounds of the workers, as far as the attacker can see them."""
 
     model: Model
-    members: Members
+    crowd: Crowd
     params: Params
     direction: Params
     x: Tensor  # all features
@@ -42,18 +42,18 @@ class Trial:
     def harm(self, chosen: Int[Tensor, "m r"]) -> Float[Tensor, " r"]:
         """⟨A, Δ⟩ of the true aggregate, the mean over the rounds: the more, the worse for the server."""
         toward = pack(self.model, self.direction)
-        rule, f = self.members.aggregate, self.members.setting.f
+        rule, f = self.crowd.aggregate, self.crowd.federation.f
         return torch.stack([(rule(m, f) * toward).sum(1) for m in self._messages(chosen)]).mean(0)
 
     def _messages(self, chosen: Int[Tensor, "m r"]) -> list[Float[Tensor, "r w p"]]:
         flipped = self.y.unsqueeze(1).repeat(1, chosen.shape[1])
         flipped[self.own] = chosen.to(flipped.dtype)
-        hostile = self.members.setting.hostile
+        hostile = self.crowd.federation.hostile
         found = []
         for rows in self.sample:
             labels = self.y[rows].unsqueeze(2).repeat(1, 1, chosen.shape[1])
             labels[:hostile] = flipped[rows[:hostile]]
-            found.append(sent(self.model, self.members, self.params, self.x[rows], labels, self.rate))
+            found.append(sent(self.model, self.crowd, self.params, self.x[rows], labels, self.rate))
         return found
 
 
@@ -83,10 +83,10 @@ def seen(rounds: Int[Tensor, "t w b"], hostile: int, knowledge: str) -> Int[Tens
 
 
 def sent(
-    model: Model, members: Members, params: Params, x: Tensor, labels: Integer[Tensor, "w b r"], rate: float
+    model: Model, crowd: Crowd, params: Params, x: Tensor, labels: Integer[Tensor, "w b r"], rate: float
 ) -> Float[Tensor, "r w p"]:
     """What workers' software sends for these labels: gradients, or differences after local steps."""
-    steps = members.setting.local_steps
+    steps = crowd.federation.local_steps
     if steps == 1:
         result = gradients(model, params, x, labels)
     else:

@@ -73,12 +73,12 @@ def _dirichlet(
 ) -> list[Int[Tensor, " m"]]:
     parts: list[list[Tensor]] = [[] for _ in range(workers)]
     for label in held.unique():
-        members = order[held == label]
+        rows = order[held == label]
         concentration = torch.full((workers,), alpha, dtype=torch.float64)
         # a Dirichlet draw is a normalised gamma draw, and this is the gamma sampler that takes a generator
         gamma = torch._standard_gamma(concentration, generator=generator)
         shares = gamma / gamma.sum().clamp(min=1e-300)
-        cuts = (shares.cumsum(0)[:-1] * len(members)).round().long()
-        for worker, piece in enumerate(members.tensor_split(cuts)):
+        cuts = (shares.cumsum(0)[:-1] * len(rows)).round().long()
+        for worker, piece in enumerate(rows.tensor_split(cuts)):
             parts[worker].append(piece)
     return [torch.cat(part) for part in parts]

@@ -5,7 +5,7 @@ import dataclasses
 from turncoat.attack.selection import find
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
-from turncoat.federation.setting import Federation
+from turncoat.federation.federation import Federation
 from turncoat.models.stack import Model
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat

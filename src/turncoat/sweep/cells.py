@@ -9,7 +9,7 @@ from typing import Any
 
 from turncoat.attack.selection import Selection, resolve
 from turncoat.federation.attacks import GRADIENT_ATTACKS
-from turncoat.federation.setting import Federation
+from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 from turncoat.recipe import Recipe
 from turncoat.sweep.setup import Setup

@@ -7,7 +7,7 @@ from torch import Tensor
 from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.aware import seen, sent
-from turncoat.federation.members import Members
+from turncoat.federation.crowd import Crowd
 from turncoat.federation.messages import example_norms, unpack
 from turncoat.federation.visibility import label_shift, signs
 from turncoat.randomness import generator
@@ -19,27 +19,27 @@ EXAMPLES = 8  # per worker, behind a per-example gradient norm
 
 def federated_step(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
     """All replicas take one step on their workers' messages."""
-    members = task.members
-    assert members is not None and state.labels is not None
+    crowd = task.crowd
+    assert crowd is not None and state.labels is not None
     x = task.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
     labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
     if task.schedule == "step":
-        labels = _attacked(task, state, members, rows, x, labels)
-    messages = sent(task.model, members, state.params, x, labels, task.recipe.learning_rate)
-    if members.setting.worker_momentum:
-        messages = _with_momentum(state, messages, members.setting.worker_momentum)
-    messages = forge(task, state, members, messages)
-    if state.step in members.watched:
-        _watch(task, state, members, rows, x, labels, messages)
-    update = members.aggregate(messages, members.setting.f)
+        labels = _attacked(task, state, crowd, rows, x, labels)
+    messages = sent(task.model, crowd, state.params, x, labels, task.recipe.learning_rate)
+    if crowd.federation.worker_momentum:
+        messages = _with_momentum(state, messages, crowd.federation.worker_momentum)
+    messages = forge(task, state, crowd, messages)
+    if state.step in crowd.watched:
+        _watch(task, state, crowd, rows, x, labels, messages)
+    update = crowd.aggregate(messages, crowd.federation.f)
     _apply(task, state, update)
 
 
 def forge(
-    task: Task, state: RunState, members: Members, messages: Float[Tensor, "r w p"]
+    task: Task, state: RunState, crowd: Crowd, messages: Float[Tensor, "r w p"]
 ) -> Float[Tensor, "r w p"]:
     """Put gradient attacks, where a replica's threat is one, in the place of its hostile workers' messages."""
-    hostile = members.setting.hostile
+    hostile = crowd.federation.hostile
     for name, attack in GRADIENT_ATTACKS.items():
         columns = [c for c, i in enumerate(state.alive.tolist()) if task.threats[i].selection == name]
         if columns and 0 < hostile < messages.shape[1]:
@@ -51,11 +51,11 @@ def forge(
 
 
 def _attacked(
-    task: Task, state: RunState, members: Members, rows: Tensor, x: Tensor, labels: Integer[Tensor, "w b r"]
+    task: Task, state: RunState, crowd: Crowd, rows: Tensor, x: Tensor, labels: Integer[Tensor, "w b r"]
 ) -> Integer[Tensor, "w b r"]:
     """Schedule "step": the attacker's turn on its workers' batches of this very step."""
     w, b = rows.shape
-    hostile = members.setting.hostile
+    hostile = crowd.federation.hostile
     y = task.y[rows.flatten()]
     labels = labels.clone()
     blocks = tuple((i * b, (i + 1) * b) for i in range(hostile))
@@ -68,7 +68,7 @@ def _attacked(
         batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, sample)
         outcome = decide(task, state, threat, columns, batch, (state.epoch, state.row))
         labels.flatten(0, 1)[outcome.members.unsqueeze(1), columns] = outcome.labels.to(labels.dtype)
-        state.note(columns, outcome.report, share=1 / members.rounds)
+        state.note(columns, outcome.report, share=1 / crowd.rounds)
     return labels
 
 
@@ -82,7 +82,7 @@ def _with_momentum(state: RunState, sent: Float[Tensor, "r w p"], beta: float) -
 def _watch(
     task: Task,
     state: RunState,
-    members: Members,
+    crowd: Crowd,
     rows: Int[Tensor, "w b"],
     x: Tensor,
     labels: Integer[Tensor, "w b r"],
@@ -95,16 +95,16 @@ def _watch(
     ]
     classes = task.model.classes
     shifts = [label_shift(new, task.y[own], classes) for new, own in zip(labels, rows, strict=True)]
-    found = signs(sent, members.setting.hostile, torch.stack(norms), torch.stack(shifts))
-    turn = sorted(members.watched).index(state.step)
+    found = signs(sent, crowd.federation.hostile, torch.stack(norms), torch.stack(shifts))
+    turn = sorted(crowd.watched).index(state.step)
     state.samples[turn][state.alive.cpu().numpy()] = found.cpu().numpy()
 
 
 def _apply(task: Task, state: RunState, update: Float[Tensor, "r p"]) -> None:
-    assert task.members is not None
+    assert task.crowd is not None
     state.step += 1
     step = unpack(task.model, update, state.params)
-    if task.members.setting.local_steps > 1:  # the workers have stepped already: the server takes their mean
+    if task.crowd.federation.local_steps > 1:  # the workers have stepped already: the server takes their mean
         for name, value in state.params.items():
             value.sub_(step[name])
         return

@@ -28,7 +28,7 @@ def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None
     At every yield ``state`` holds all that is needed to go on; ``watch`` is called once before each epoch.
     """
     by_step = task.schedule == "step"
-    if task.members is not None:
+    if task.crowd is not None:
         take_step = _federated
     else:
         take_step = attacked_step if by_step else plain_step
@@ -81,14 +81,14 @@ def begin_epoch(task: Task, state: RunState, by_step: bool) -> None:
 def _pool(task: Task, state: RunState, threat: Threat, columns: Int[Tensor, " g"]) -> Rows:
     """All examples, the attacker's first: its workers' shards, or a random share of everything."""
     n = len(task.y)
-    if task.members is not None:
-        blocks = task.members.blocks
+    if task.crowd is not None:
+        blocks = task.crowd.blocks
         sizes = torch.full((len(columns),), blocks[-1][1] if blocks else 0, device=columns.device)
         sample = None
         if threat.aware:
-            rounds = task.members.epoch(task.seed, state.epoch)
-            sample = seen(rounds, task.members.setting.hostile, threat.knowledge)
-        return Rows(task.x, task.y, task.members.order, sizes, blocks, sample)
+            rounds = task.crowd.epoch(task.seed, state.epoch)
+            sample = seen(rounds, task.crowd.federation.hostile, threat.knowledge)
+        return Rows(task.x, task.y, task.crowd.order, sizes, blocks, sample)
     # flips chosen once stay where they were put
     placement = threat.placement if task.kept is None else "fixed"
     return Rows(
@@ -98,8 +98,8 @@ def _pool(task: Task, state: RunState, threat: Threat, columns: Int[Tensor, " g"
 
 def _batches(task: Task, epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
     """An epoch's batches from ``done`` on, ``many`` full ones at a time or one; and the state's ``row`` after them."""
-    if task.members is not None:
-        rounds = task.members.epoch(task.seed, epoch)
+    if task.crowd is not None:
+        rounds = task.crowd.epoch(task.seed, epoch)
         yield from ((t + 1, rounds[t : t + 1]) for t in range(done, len(rounds)))
         return
     n, size = len(task.x), task.recipe.batch_size
@@ -113,8 +113,8 @@ def _batches(task: Task, epoch: int, done: int, many: int) -> Iterator[tuple[int
 
 def _federated(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
     federated_step(task, state, rows)
-    if task.members is not None and state.eyes is not None:
-        own = rows[: task.members.setting.hostile].flatten()
+    if task.crowd is not None and state.eyes is not None:
+        own = rows[: task.crowd.federation.hostile].flatten()
         _surrogate_step(task, state, own, task.x.index_select(0, own))
 
 

@@ -61,12 +61,12 @@ def keep_labels(task: Task, sums: Sums) -> Tensor:
     """Every replica's labels (n, r), chosen once by the summed scores."""
     n = len(task.y)
     labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, len(task.threats))
-    order = access_order(task, 0, n, "fixed") if task.members is None else task.members.order
+    order = access_order(task, 0, n, "fixed") if task.crowd is None else task.crowd.order
     for column, threat in enumerate(task.threats):
         if threat.is_clean or threat.selection in GRADIENT_ATTACKS:
             continue
         chosen = task.y
-        blocks = ((0, threat.writable(n)),) if task.members is None else task.members.blocks
+        blocks = ((0, threat.writable(n)),) if task.crowd is None else task.crowd.blocks
         draw = generator(task.seed, "selection", 0)
         for start_row, stop in blocks:
             own, flips = order[start_row:stop], threat.allowance(stop - start_row)

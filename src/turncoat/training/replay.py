@@ -24,7 +24,7 @@ TakeStep = Callable[[Task, RunState, Tensor], None]
 
 def suits(task: Task) -> bool:
     """Whether the same launches do for every step: on a GPU, pooled data, plain SGD, labels fixed for the epoch."""
-    plain = task.recipe.optimizer == "sgd" and task.members is None and task.schedule != "step"
+    plain = task.recipe.optimizer == "sgd" and task.crowd is None and task.schedule != "step"
     alone = all(threat.knowledge != "surrogate" for threat in task.threats)
     return task.x.is_cuda and task.model.recordable and plain and alone
 

@@ -88,7 +88,7 @@ def decide(
         new = task.kept[:, state.alive[columns]][members].to(rows.y.dtype)
     else:
         view = _attackers_view(turn, server, toward)
-        aims_at_rule = threat.aware and task.members is not None and rows.sample is not None
+        aims_at_rule = threat.aware and task.crowd is not None and rows.sample is not None
         new = _against_the_rule(turn, view) if aims_at_rule else _choose(turn, view)
     old = honest_labels[members]
     change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
@@ -133,9 +133,9 @@ def _choose(turn: _Turn, view: tuple[Params, Params], fraction: float = 1.0) -> 
 def _against_the_rule(turn: _Turn, view: tuple[Params, Params]) -> Int[Tensor, "m g"]:
     """The flips that move the server's true aggregate farthest, as far as the attacker tries."""
     task, rows = turn.task, turn.rows
-    assert task.members is not None and rows.sample is not None
+    assert task.crowd is not None and rows.sample is not None
     rate = task.recipe.learning_rate
-    trial = Trial(task.model, task.members, *view, rows.x, rows.y, rows.sample, turn.members, rate)
+    trial = Trial(task.model, task.crowd, *view, rows.x, rows.y, rows.sample, turn.members, rate)
     return against_the_rule(trial, lambda share: _choose(turn, view, share))
 
 

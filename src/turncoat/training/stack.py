@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from turncoat.data.dataset import Dataset
-from turncoat.federation.members import members
-from turncoat.federation.setting import POOLED, Federation
+from turncoat.federation.crowd import enlist
+from turncoat.federation.federation import POOLED, Federation
 from turncoat.models.stack import Model
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
@@ -49,8 +49,8 @@ class StackRun:
 
     def steps(self) -> int:
         """How many replica-steps the whole run takes at most; early stopping may leave some out."""
-        members = self.task.members
-        batches = members.rounds if members else -(-len(self.task.x) // self.task.recipe.batch_size)
+        crowd = self.task.crowd
+        batches = crowd.rounds if crowd else -(-len(self.task.x) // self.task.recipe.batch_size)
         extra = preludes.needs_target(self.task.threats) + (self.task.schedule == "once")
         return self.task.recipe.epochs * batches * (len(self.task.threats) + extra)
 
@@ -144,8 +144,8 @@ def stack_run(
         y_held=y[:held],
     )
     if federation.workers:
-        crowd = members(federation, data.model, task.y, seed, recipe.batch_size, recipe.epochs)
-        task = dataclasses.replace(task, members=crowd)
+        crowd = enlist(federation, data.model, task.y, seed, recipe.batch_size, recipe.epochs)
+        task = dataclasses.replace(task, crowd=crowd)
     return StackRun(task)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from turncoat.attack.round import Report
 from turncoat.direction import Params
-from turncoat.federation.members import Members
+from turncoat.federation.crowd import Crowd
 from turncoat.federation.visibility import SIGNS
 from turncoat.models.stack import Model, expand
 from turncoat.randomness import generator
@@ -44,7 +44,7 @@ class Task:
     y_held: Tensor
     target: Params | None = None  # a stack of one: where a targeted attacker steers to
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
-    members: Members | None = None  # the workers, in a federation
+    crowd: Crowd | None = None  # the workers, in a federation
 
     @property
     def schedule(self) -> str:
@@ -99,8 +99,8 @@ def start(task: Task) -> RunState:
         best=torch.full((replicas,), torch.inf, device=device),
         waited=torch.zeros(replicas, dtype=torch.int64, device=device),
     )
-    if task.members is not None:
-        looks = (len(task.members.watched), replicas, len(task.members.shards), len(SIGNS))
+    if task.crowd is not None:
+        looks = (len(task.crowd.watched), replicas, len(task.crowd.shards), len(SIGNS))
         state.samples = np.full(looks, np.nan)
     if any(t.knowledge == "surrogate" for t in task.threats):
         state.eyes = {name: value.clone() for name, value in params.items()}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from turncoat import Recipe, Threat, TurncoatError, from_arrays, train
 from turncoat.federation import AGGREGATORS, Federation
 from turncoat.federation.aggregators import lfighter
-from turncoat.federation.members import head_block, members
+from turncoat.federation.crowd import enlist, head_block
 from turncoat.federation.messages import pack, unpack
 from turncoat.federation.partition import deal
 from turncoat.models import build
@@ -164,7 +164,7 @@ def test_threats_that_do_not_fit(federation, threat, recipe, said, multi):
 def test_every_worker_sees_its_own_shard_alone_and_all_of_it_in_turn():
     setting = Federation(workers=4, hostile=2, partition="dirichlet:1")
     y = labels(200)
-    crowd = members(setting, logistic(3, 5), y, seed=7, batch_size=8, epochs=2)
+    crowd = enlist(setting, logistic(3, 5), y, seed=7, batch_size=8, epochs=2)
     epoch = crowd.epoch(7, 0)
     assert epoch.shape == (7, 4, 8)  # ⌈200 / (4 · 8)⌉ rounds
     for worker, shard in enumerate(crowd.shards):

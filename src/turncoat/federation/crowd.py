@@ -10,19 +10,19 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError
 from turncoat.federation.aggregators import aggregator
+from turncoat.federation.federation import Federation
 from turncoat.federation.messages import pack
 from turncoat.federation.partition import deal
-from turncoat.federation.setting import Federation
 from turncoat.federation.visibility import looked_at
 from turncoat.models.stack import Model
 from turncoat.randomness import generator
 
 
 @dataclasses.dataclass(frozen=True)
-class Members:
-    """The workers of one run; the first ``setting.hostile`` of them are hostile."""
+class Crowd:
+    """The workers of one run; the first ``federation.hostile`` of them are hostile."""
 
-    setting: Federation
+    federation: Federation
     shards: tuple[Int[Tensor, " _"], ...]
     aggregate: Callable[[Tensor, int], Tensor]
     batch: int  # examples that a worker uses between two reports
@@ -33,7 +33,7 @@ class Members:
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """Where each hostile worker's rows stand in ``order``."""
         ends = [0]
-        for shard in self.shards[: self.setting.hostile]:
+        for shard in self.shards[: self.federation.hostile]:
             ends.append(ends[-1] + len(shard))
         return tuple(itertools.pairwise(ends))
 
@@ -53,22 +53,23 @@ class Members:
         return torch.stack(rows, 1)
 
 
-def members(
-    setting: Federation, model: Model, y: Int[Tensor, " n"], seed: int, batch_size: int, epochs: int
-) -> Members:
+def enlist(
+    federation: Federation, model: Model, y: Int[Tensor, " n"], seed: int, batch_size: int, epochs: int
+) -> Crowd:
     """Deal the data out and set the server up.
 
     Raises:
         TurncoatError: if a worker would hold nothing, or the aggregator cannot stand that many hostile workers.
     """
-    shards = deal(y, setting.workers, setting.partition, generator(seed, "partition"))
-    head = head_block(model) if "lfighter" in setting.aggregator else (0, 2, 1)
-    rule = aggregator(setting.aggregator, head=head)
-    rule(torch.zeros(1, setting.workers, head[0] + head[1] * head[2]), setting.f)  # tells if f is too large
-    batch = batch_size * setting.local_steps
-    rounds = max(1, -(-len(y) // (setting.workers * batch)))
-    return Members(
-        setting=setting,
+    shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"))
+    head = head_block(model) if "lfighter" in federation.aggregator else (0, 2, 1)
+    rule = aggregator(federation.aggregator, head=head)
+    blank = torch.zeros(1, federation.workers, head[0] + head[1] * head[2])
+    rule(blank, federation.f)  # tells if f is too large
+    batch = batch_size * federation.local_steps
+    rounds = max(1, -(-len(y) // (federation.workers * batch)))
+    return Crowd(
+        federation=federation,
         shards=tuple(shard.to(y.device) for shard in shards),
         aggregate=rule,
         batch=batch,
