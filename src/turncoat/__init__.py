@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from turncoat.recipe import Recipe
     from turncoat.threat import Threat
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Dataset",

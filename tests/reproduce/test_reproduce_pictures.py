@@ -91,6 +91,30 @@ def test_extracts_hold_the_same_evidence(evidence: Evidence, tmp_path: Path) -> 
         )
 
 
+def test_extracts_without_a_column_that_was_added_since(evidence: Evidence, tmp_path: Path) -> None:
+    """What a version wrote that had no choice of placement yet: all of it was resampled."""
+    extracts.write(evidence, tmp_path)
+    for name in (extracts.POINTS, extracts.CURVES):
+        pd.read_parquet(tmp_path / name).drop(columns="placement").to_parquet(tmp_path / name, index=False)
+    back = extracts.read(tmp_path)
+    pooled = evidence.points[evidence.points["workers"] == 0]
+    keys = set(back.points["key"])
+    assert len(back.points) == len(evidence.points) and set(pooled["key"]) <= keys
+    assert set(back.curves["key"]) == set(evidence.curves["key"])
+
+
+def test_extracts_of_a_newer_version(evidence: Evidence, tmp_path: Path) -> None:
+    extracts.write(evidence, tmp_path)
+    points = pd.read_parquet(tmp_path / extracts.POINTS)
+    points.assign(precision=32).to_parquet(tmp_path / extracts.POINTS, index=False)
+    with pytest.raises(TurncoatError, match="unknown field 'precision': a turncoat newer than"):
+        extracts.read(tmp_path)
+    points.attrs[extracts.VERSIONED] += 1
+    points.to_parquet(tmp_path / extracts.POINTS, index=False)
+    with pytest.raises(TurncoatError, match="unknown version: a turncoat newer than"):
+        extracts.read(tmp_path)
+
+
 @pytest.mark.parametrize("lost", ["points.parquet", "origins.json"])
 def test_incomplete_extracts_are_refused(evidence: Evidence, tmp_path: Path, lost: str) -> None:
     extracts.write(evidence, tmp_path)

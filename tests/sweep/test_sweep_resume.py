@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from turncoat import TurncoatError
-from turncoat.sweep import claims, experiment, processes, runner
+from turncoat.sweep import experiment, processes, runner
 from turncoat.sweep.runner import INTERVAL, sweep
 from turncoat.sweep.store import open_store
 from turncoat.training import lanes
@@ -250,10 +250,10 @@ def test_helpers_end_when_the_first_process_is_killed(tmp_path: Path) -> None:
     first = begin(tmp_path / "long.toml", store, "--jobs", "2")
     wait_until(lambda: len(owners()) == 2, first)
     (helper,) = set(owners()) - {first.pid}
-    assert claims.is_running(helper)
+    assert is_running(helper)
     first.kill()
     first.communicate(timeout=60)  # the pipe stays open as long as a helper lives
-    while claims.is_running(helper):  # between closing its files and having ended
+    while is_running(helper):  # between closing its files and having ended
         time.sleep(0.01)
 
 

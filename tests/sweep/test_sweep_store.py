@@ -16,11 +16,12 @@ import pytest
 
 import turncoat
 from turncoat import Recipe, Threat, TurncoatError
-from turncoat.sweep import claims, experiment, runner
+from turncoat.sweep import experiment, leases, owners, runner
 from turncoat.sweep.cells import COLUMNS, random_twin
-from turncoat.sweep.claims import Owner
 from turncoat.sweep.frames import summary
-from turncoat.sweep.store import APPLICATION, VERSION, Store, open_store
+from turncoat.sweep.layout import APPLICATION, VERSION
+from turncoat.sweep.owners import Owner
+from turncoat.sweep.store import Store, open_store
 from turncoat.training.task import CURVES
 
 SMALL = {"epochs": 3, "learning_rate": 0.2, "seeds": 2, "write_access": [0.0001, 0.5], "local_budget": 0.5}
@@ -102,7 +103,7 @@ def test_a_store_of_another_version(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
-    with pytest.raises(TurncoatError, match=f"version {VERSION + 1}.*reads version {VERSION}"):
+    with pytest.raises(TurncoatError, match=f"version {VERSION + 1}.*reads versions up to {VERSION}"):
         open_store(path)
 
 
@@ -166,35 +167,35 @@ def leased(store: Store, owner: Owner, heartbeat: float) -> None:
 
 
 def test_a_stack_is_taken_by_one_sweep_at_a_time(tmp_path: Path) -> None:
-    me = claims.owner()
+    me = owners.owner()
     other = dataclasses.replace(me, nonce="other")  # the same process, which runs
     far = Owner("elsewhere", 1, "far")
     dead = dataclasses.replace(me, pid=dead_pid(), nonce="dead")
     with open_store(tmp_path / "s.db", create=True) as store:
-        assert claims.take(store, "stack", me) and claims.take(store, "stack", me)
-        assert not claims.take(store, "stack", other)
-        assert not claims.save(store, "stack", other, {"a": np.ones(2)}, 1)
-        assert claims.save(store, "stack", me, {"a": np.ones(2)}, 7)
-        saved = claims.checkpoint(store, "stack")
+        assert leases.take(store, "stack", me) and leases.take(store, "stack", me)
+        assert not leases.take(store, "stack", other)
+        assert not leases.save(store, "stack", other, {"a": np.ones(2)}, 1)
+        assert leases.save(store, "stack", me, {"a": np.ones(2)}, 7)
+        saved = leases.checkpoint(store, "stack")
         assert saved is not None and saved[1] == 7 and saved[0]["a"].tolist() == [1, 1]
-        claims.release(store, "stack", other)
-        assert not claims.take(store, "stack", other)
-        claims.release(store, "stack", me)
-        assert claims.take(store, "stack", other)
+        leases.release(store, "stack", other)
+        assert not leases.take(store, "stack", other)
+        leases.release(store, "stack", me)
+        assert leases.take(store, "stack", other)
         leased(store, far, time.time())
-        assert not claims.take(store, "stack", me)
-        leased(store, far, time.time() - claims.TIMEOUT - 1)
-        assert claims.take(store, "stack", me)
+        assert not leases.take(store, "stack", me)
+        leased(store, far, time.time() - owners.TIMEOUT - 1)
+        assert leases.take(store, "stack", me)
         leased(store, dead, time.time())
-        assert claims.take(store, "stack", me)
+        assert leases.take(store, "stack", me)
 
 
 def test_a_step_that_outlasts_the_timeout_keeps_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An attacker's turn on a large network may take longer than another sweep waits for a heartbeat."""
-    monkeypatch.setattr(claims, "BEAT", 0.02)
-    monkeypatch.setattr(claims, "TIMEOUT", 0.5)
+    monkeypatch.setattr(leases, "BEAT", 0.02)
+    monkeypatch.setattr(owners, "TIMEOUT", 0.5)
     path, other = tmp_path / "s.db", Owner("elsewhere", 1, "far")
     refused = []
 
@@ -206,7 +207,7 @@ def test_a_step_that_outlasts_the_timeout_keeps_its_lease(
         for _ in range(8):
             time.sleep(0.2)
             with open_store(path, create=True) as store:
-                refused.append(not claims.take(store, stack.key, other))
+                refused.append(not leases.take(store, stack.key, other))
         yield from advance(run)
 
     monkeypatch.setattr(runner.StackRun, "advance", slow)
@@ -222,12 +223,12 @@ def dead_pid() -> int:
 
 def test_one_that_was_killed_but_not_waited_for_is_dead() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    assert claims.is_running(process.pid)
+    assert owners.is_running(process.pid)
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is left a zombie
-    assert not claims.is_running(process.pid)
+    assert not owners.is_running(process.pid)
     process.wait()
-    assert not claims.is_running(process.pid)
+    assert not owners.is_running(process.pid)
 
 
 def test_a_taken_stack_is_left_alone_until_it_is_free(
@@ -240,13 +241,13 @@ def test_a_taken_stack_is_left_alone_until_it_is_free(
     far = Owner("elsewhere", 1, "far")
     waits = 0
     with open_store(path, create=True) as store:
-        assert claims.take(store, stack.key, far)
+        assert leases.take(store, stack.key, far)
 
         def sleep(_: float) -> None:
             nonlocal waits
             waits += 1
             if waits == 3:
-                claims.release(store, stack.key, far)
+                leases.release(store, stack.key, far)
 
         monkeypatch.setattr(runner.time, "sleep", sleep)
         assert runner.sweep(asked, path).trained == 5

@@ -9,8 +9,11 @@ import pandas as pd
 
 from turncoat.errors import TurncoatError
 from turncoat.reproduce.evidence import FIGURES, LONG, MEASURED, Evidence, cell_of, rounded, table
-from turncoat.sweep.cells import COLUMNS, key
+from turncoat.sweep.cells import COLUMNS, complete, key, newer
+from turncoat.sweep.layout import VERSION
 
+VERSIONED = "turncoat"  # the attribute of a table that says in which version of a store's terms it is
+OLDEST = 2  # that of 0.1.0, which did not say it yet
 POINTS, CURVES, ORIGINS = "points.parquet", "curves.parquet", "origins.json"
 
 
@@ -23,6 +26,7 @@ def write(evidence: Evidence, folder: Path) -> list[Path]:
     curves = _small(evidence.curves[list(LONG)], (*FIGURES, "chance", "step_stability"))
     paths = [folder / POINTS, folder / CURVES, folder / ORIGINS]
     for frame, path in ((points, paths[0]), (curves.drop(columns="seed"), paths[1])):
+        frame.attrs = {VERSIONED: VERSION}
         frame.to_parquet(path, index=False, compression="zstd", compression_level=19)
     paths[2].write_text(json.dumps(evidence.origins, indent=1) + "\n", encoding="utf-8")
     return paths
@@ -40,11 +44,13 @@ def read(folder: Path) -> Evidence:
                 f"{folder / name} is missing; write extracts with: turncoat reproduce extract -o {folder}"
             )
     try:
-        points = pd.read_parquet(folder / POINTS)
-        curves = pd.read_parquet(folder / CURVES).assign(seed=0)
+        points = _complete(pd.read_parquet(folder / POINTS), MEASURED)
+        curves = _complete(pd.read_parquet(folder / CURVES).assign(seed=0), LONG)
         curves = rounded(curves, (*FIGURES, "chance", "step_stability"))
         origins = json.loads((folder / ORIGINS).read_text(encoding="utf-8"))
         return Evidence(table(_rows(points)), _with_keys(curves), origins)
+    except TurncoatError as error:
+        raise TurncoatError(f"{folder}: {error}") from error
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
         raise TurncoatError(f"{folder}: these are no extracts of this version: {error}") from error
 
@@ -57,6 +63,18 @@ def _small(frame: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:
 
 def _sortable(column: pd.Series) -> pd.Series:
     return column.astype(str) if column.dtype == object else column
+
+
+def _complete(frame: pd.DataFrame, measures: tuple[str, ...]) -> pd.DataFrame:
+    """With the columns of a config that were added since it was written, at their defaults.
+
+    Raises:
+        TurncoatError: for a column that is not known here, or if what columns mean has changed since.
+    """
+    if frame.attrs.pop(VERSIONED, OLDEST) > VERSION:
+        raise newer("unknown version")
+    flat = complete({str(name): None for name in frame.columns if name in COLUMNS or name not in measures})
+    return frame.assign(**{name: value for name, value in flat.items() if name not in frame})
 
 
 def _rows(points: pd.DataFrame) -> list[dict[str, Any]]:

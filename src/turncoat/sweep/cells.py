@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import turncoat
 from turncoat.attack.selection import Selection, resolve
+from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
@@ -39,7 +41,12 @@ KEYS: dict[str, str] = {name: part for part, cls in PARTS.items() for name in de
 HOW: tuple[str, ...] = tuple(descriptions(Threat))
 """The keys that say nothing about a clean cell."""
 
-COLUMNS: tuple[str, ...] = (*KEYS, "fingerprint", "seed")
+DEFAULTS: Config = {
+    name: f.default for cls in PARTS.values() for name, (f, _) in descriptions(cls).items()
+} | {"fingerprint": ""}
+"""What a config that says nothing of a column has in it. A key rests on them: to change one takes a migration."""
+
+COLUMNS: tuple[str, ...] = (*dict.fromkeys(("dataset", "fingerprint", *DEFAULTS)), "seed")
 """The columns of a cell's config, in the order in which tables are sorted."""
 
 
@@ -51,20 +58,56 @@ def config(cell: Cell) -> Config:
     return flat | {"fingerprint": cell.fingerprint, "seed": cell.seed}
 
 
+def complete(flat: Config) -> Config:
+    """A config as it was written, with the default of every column that it lacks.
+
+    Raises:
+        TurncoatError: for a column that is not known here: a newer version wrote it.
+    """
+    if unknown := [name for name in flat if name not in COLUMNS]:
+        raise newer(f"unknown field {', '.join(map(repr, sorted(unknown)))}")
+    return DEFAULTS | flat
+
+
+def newer(what: str) -> TurncoatError:
+    """The error for what only a newer version can have written."""
+    return TurncoatError(
+        f"{what}: a turncoat newer than {turncoat.__version__} wrote this; update with: pip install --upgrade"
+        " turncoat"
+    )
+
+
 def from_config(flat: Config) -> Cell:
-    """The cell whose ``config`` this is."""
-    parts = {part: cls(**{name: flat[name] for name in descriptions(cls)}) for part, cls in PARTS.items()}
+    """The cell whose ``config`` this is, be it complete or without what is at its default.
+
+    Raises:
+        TurncoatError: for a column or a value that is not known here.
+    """
+    flat = complete(flat)
+    try:
+        parts = {part: cls(**{name: flat[name] for name in descriptions(cls)}) for part, cls in PARTS.items()}
+    except TurncoatError as error:  # it was valid when it was written
+        raise newer(str(error)) from error
     return Cell(**parts, seed=flat["seed"], fingerprint=flat["fingerprint"])
 
 
 def canonical(flat: Config) -> str:
-    """One spelling per config: sorted keys, shortest floats."""
-    return json.dumps(flat, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """One spelling per config: what differs from its default alone, sorted keys, shortest floats.
+
+    So a column that is added with a default leaves the spelling of every cell as it was.
+    """
+    own = {name: value for name, value in flat.items() if name not in DEFAULTS or value != DEFAULTS[name]}
+    return json.dumps(own, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def key(cell: Cell) -> str:
-    """SHA-256 of the whole config: cells of different experiment files that are alike are one cell."""
-    return hashlib.sha256(canonical(config(cell)).encode()).hexdigest()
+    """SHA-256 of the config: cells of different experiment files that are alike are one cell."""
+    return key_of(canonical(config(cell)))
+
+
+def key_of(text: str) -> str:
+    """The key of the cell whose ``canonical`` config this is."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def clean_twin(cell: Cell) -> Cell:
@@ -158,16 +201,11 @@ def why_idle(cell: Cell, field: str) -> str:
     return reasons[0] if reasons else ""
 
 
-def default(field: str) -> Any:
-    """The default value of a key."""
-    return descriptions(PARTS[KEYS[field]])[field][0].default
-
-
 def with_defaults(cell: Cell, fields: tuple[str, ...]) -> Cell:
     """The cell with these fields at their defaults."""
     parts = {}
     for part in PARTS:
-        own = {name: default(name) for name in fields if KEYS[name] == part}
+        own = {name: DEFAULTS[name] for name in fields if KEYS[name] == part}
         if own:
             parts[part] = dataclasses.replace(getattr(cell, part), **own)
     return dataclasses.replace(cell, **parts)

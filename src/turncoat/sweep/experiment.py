@@ -20,7 +20,7 @@ from turncoat.federation.threats import check_selection, placed_in
 from turncoat.fields import descriptions
 from turncoat.models import MODELS
 from turncoat.sweep.budgets import BUDGET, derived
-from turncoat.sweep.cells import KEYS, PARTS, Cell, clean_twin, default, normalised, why_idle
+from turncoat.sweep.cells import DEFAULTS, KEYS, PARTS, Cell, clean_twin, normalised, why_idle
 from turncoat.sweep.setup import Setup
 
 DEMO = "demo.toml"
@@ -244,7 +244,7 @@ def _refuse_idle(axes: Axes, asked: list[Cell], found: list[Cell]) -> None:
         carried = {getattr(getattr(cell, part), name) for cell in found}
         for cell in asked:
             value = getattr(getattr(cell, part), name)
-            if value not in carried and value != default(name) and value in values:
+            if value not in carried and value != DEFAULTS[name] and value in values:
                 raise TurncoatError(
                     f"{name} {value!r} would do nothing: {why_idle(cell, name)}, or leave {name} out"
                 )

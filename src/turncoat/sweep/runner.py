@@ -18,7 +18,7 @@ from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
 from turncoat.metrics import chance
 from turncoat.recipe import Recipe
-from turncoat.sweep import claims, processes
+from turncoat.sweep import leases, owners, processes
 from turncoat.sweep.cells import Cell, config, key
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment, cells
@@ -155,7 +155,7 @@ class _Sweep:
     done: int = 0
     total: int = 0
     trained: int = 0
-    who: claims.Owner = dataclasses.field(default_factory=claims.owner)
+    who: owners.Owner = dataclasses.field(default_factory=owners.owner)
 
     def run(self, plan: list[Planned]) -> int:
         """Train every stack of the plan or see another sweep train it; return the number of cells trained here."""
@@ -172,7 +172,7 @@ class _Sweep:
     def settle(self, item: Planned, busy: list[Planned]) -> Work:
         """Train a stack unless it is there; if another sweep is at it, add it to ``busy``."""
         name = item.stack.key
-        if not claims.take(self.store, name, self.who):
+        if not leases.take(self.store, name, self.who):
             busy.append(item)
             return
         try:
@@ -180,17 +180,17 @@ class _Sweep:
             if all(key(cell) in known for cell in item.stack.cells):
                 self.count(item.steps)
                 return
-            with claims.beating(self.store.path, name, self.who):
+            with leases.beating(self.store.path, name, self.who):
                 if not (yield from self.train(item)):
                     busy.append(item)
         finally:
-            claims.release(self.store, name, self.who)
+            leases.release(self.store, name, self.who)
 
     def train(self, item: Planned) -> Generator[None, None, bool]:
         """Train a stack from its last checkpoint to its end; False if another sweep took it over meanwhile."""
         name = item.stack.key
         run = start(item.stack, self.device)
-        saved = claims.checkpoint(self.store, name)
+        saved = leases.checkpoint(self.store, name)
         taken = 0
         if saved is not None:
             arrays, taken = saved
@@ -201,12 +201,12 @@ class _Sweep:
             taken += steps
             self.count(steps)
             if time.monotonic() - last >= self.interval:
-                if not claims.save(self.store, name, self.who, run.to_arrays(), taken):
+                if not leases.save(self.store, name, self.who, run.to_arrays(), taken):
                     self.count(-taken)
                     return False
                 last = time.monotonic()
             yield
-        claims.finish(self.store, name, self.who, self.rows(item.stack, run), environment(self.device))
+        leases.finish(self.store, name, self.who, self.rows(item.stack, run), environment(self.device))
         self.trained += len(item.stack.cells)
         self.count(item.steps - taken)  # what early stopping left out
         return True

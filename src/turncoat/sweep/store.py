@@ -12,28 +12,9 @@ import pandas as pd
 
 from turncoat.errors import TurncoatError
 from turncoat.sweep import frames
+from turncoat.sweep.cells import DEFAULTS, Config, canonical, complete
+from turncoat.sweep.opening import EmptyStoreError, connected, refuse_folder, telling
 from turncoat.sweep.packing import pack, unpack
-
-APPLICATION = 0x7475726E  # "turn": SQLite keeps it in the file's header
-VERSION = 2  # of the tables below
-BUSY = 60.0  # seconds to wait for another writer
-TABLES = """
-CREATE TABLE environments (id INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE);
-CREATE TABLE cells (
-    key TEXT PRIMARY KEY, config TEXT NOT NULL, curves BLOB NOT NULL, chance REAL NOT NULL,
-    step_stability REAL, samples BLOB, environment INTEGER NOT NULL REFERENCES environments (id),
-    written_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE checkpoints (stack TEXT PRIMARY KEY, state BLOB NOT NULL, steps INTEGER NOT NULL);
-CREATE TABLE leases (
-    stack TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, nonce TEXT NOT NULL,
-    heartbeat REAL NOT NULL
-);
-"""
-
-
-class EmptyStoreError(TurncoatError):
-    """A store without its tables: another sweep is just making them, or was killed before it had."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,16 +54,20 @@ class Store:
 
     def lengths(self) -> set[int]:
         """The numbers of epochs that its cells were to train."""
-        query = "SELECT DISTINCT json_extract(config, '$.epochs') FROM cells"
+        query = "SELECT DISTINCT coalesce(json_extract(config, '$.epochs'), ?) FROM cells"
         with telling(self.path):
-            return {epochs for (epochs,) in self.connection.execute(query)}
+            return {epochs for (epochs,) in self.connection.execute(query, (DEFAULTS["epochs"],))}
 
     def records(self) -> list[frames.Record]:
         """All cells with their curves."""
         return [record for _, record in self.stream()]
 
     def stream(self, keys: Collection[str] | None = None) -> Iterator[tuple[str, frames.Record]]:
-        """Cells one by one with their keys: those of ``keys``, or all."""
+        """Cells one by one with their keys: those of ``keys``, or all.
+
+        Raises:
+            TurncoatError: for a cell with something in its config that a newer version wrote.
+        """
         query = "SELECT key, config, curves, chance, step_stability, samples FROM cells"
         with telling(self.path):
             for key, config, curves, chance, stability, samples in self.connection.execute(query):
@@ -90,7 +75,7 @@ class Store:
                     yield (
                         key,
                         frames.Record(
-                            json.loads(config),
+                            self._complete(json.loads(config)),
                             unpack(curves)["curves"],
                             chance,
                             stability,
@@ -98,11 +83,17 @@ class Store:
                         ),
                     )
 
+    def _complete(self, flat: Config) -> Config:
+        try:
+            return complete(flat)
+        except TurncoatError as error:
+            raise TurncoatError(f"{self.path}: {error}") from error
+
     def origins(self) -> list[dict[str, str | int]]:
         """What computed the cells: versions and kind of machine, how many cells, first and last time of writing."""
         query = (
             "SELECT record, count(*), min(written_at), max(written_at) FROM cells"
-            " JOIN environments ON id = environment GROUP BY record ORDER BY min(written_at)"
+            " JOIN environments ON environments.id = environment GROUP BY record ORDER BY min(written_at)"
         )
         with telling(self.path):
             return [
@@ -134,11 +125,12 @@ def add(
     (number,) = connection.execute("SELECT id FROM environments WHERE record = ?", (record,)).fetchone()
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     connection.executemany(
-        "INSERT OR IGNORE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO cells (key, config, curves, chance, step_stability, samples, environment,"
+        " written_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 key,
-                json.dumps(row.config, sort_keys=True),
+                canonical(row.config),
                 pack({"curves": row.curves}),
                 row.chance,
                 row.step_stability,
@@ -152,23 +144,17 @@ def add(
 
 
 def open_store(path: str | Path, create: bool = False) -> Store:
-    """Open a store; with ``create`` one that is absent is made.
+    """Open a store; with ``create`` to write, one that is absent made and one of an older version brought to this.
 
     Raises:
-        TurncoatError: if it is absent, no store of ours, written by another version, or not to be opened.
+        TurncoatError: if it is absent, no store of ours, of a version that can't be read, or not to be opened.
     """
     file = Path(path)
     refuse_folder(file)
     if not create and not file.exists():
         raise TurncoatError(f"{file}: there is no such store; make one with: turncoat sweep --store {file}")
     with telling(file):
-        connection = _connect(file, create)
-        try:
-            _check(connection, file, create)
-        except BaseException:
-            connection.close()
-            raise
-    return Store(file, connection)
+        return Store(file, connected(file, create))
 
 
 def known_keys(path: Path) -> set[str]:
@@ -185,86 +171,3 @@ def known_keys(path: Path) -> set[str]:
             return store.keys()
     except EmptyStoreError:
         return set()
-
-
-def refuse_folder(file: Path) -> None:
-    """Refuse a path at which no store can be.
-
-    Raises:
-        TurncoatError: if its folder is absent, or it is a folder itself.
-    """
-    if not file.parent.is_dir():
-        raise TurncoatError(
-            f"{file}: there is no folder {file.parent}; make it first, or name another --store"
-        )
-    if file.is_dir():
-        raise TurncoatError(f"{file} is a folder, but a store is a file, such as {file / 'turncoat.db'}")
-
-
-@contextmanager
-def telling(path: Path) -> Iterator[None]:
-    """Tell what SQLite has against the file in one line."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        reason = str(error)
-        if "not a database" in reason:
-            raise TurncoatError(f"{path} is not a turncoat store; name another --store") from error
-        if "full" in reason or "disk I/O" in reason:
-            reason += "; make room, then run the same command again: what was written is safe"
-        elif "locked" in reason:
-            reason += f" by another program for {BUSY:.0f} seconds; try again when it is done"
-        elif "readonly" in reason or "unable to open" in reason:
-            reason += "; is it yours to write? name another --store"
-        raise TurncoatError(f"{path}: {reason}") from error
-
-
-def _connect(file: Path, create: bool) -> sqlite3.Connection:
-    if create:
-        connection = sqlite3.connect(file, timeout=BUSY, isolation_level=None)
-    else:
-        connection = sqlite3.connect(_uri(file, "ro"), timeout=BUSY, isolation_level=None, uri=True)
-        try:
-            connection.execute("SELECT count(*) FROM sqlite_master")
-        except sqlite3.OperationalError:
-            # in a folder that cannot be written SQLite cannot share the file, only read it as it stands
-            connection.close()
-            connection = sqlite3.connect(
-                _uri(file, "ro") + "&immutable=1", timeout=BUSY, isolation_level=None, uri=True
-            )
-    connection.execute("PRAGMA synchronous = FULL")  # a power cut loses nothing that was committed
-    return connection
-
-
-def _uri(file: Path, mode: str) -> str:
-    return f"{file.resolve().as_uri()}?mode={mode}"
-
-
-def _check(connection: sqlite3.Connection, file: Path, create: bool) -> None:
-    """Make sure that the file is ours, and make the tables where it is new."""
-    if create and _is_empty(connection):
-        connection.execute("PRAGMA auto_vacuum = FULL")  # checkpoints come and go
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("BEGIN IMMEDIATE")
-        if _is_empty(connection):  # another sweep may just have made them
-            for statement in TABLES.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION:
-        if not create and _is_empty(connection):
-            raise EmptyStoreError(f"{file}: the store is empty; fill it with: turncoat sweep --store {file}")
-        raise TurncoatError(f"{file} is not a turncoat store; name another --store")
-    if version != VERSION:
-        raise TurncoatError(
-            f"{file} is a store of version {version}, but this turncoat reads version {VERSION}; "
-            "use the turncoat that wrote it, or name another --store"
-        )
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return bool(tables == 0)

@@ -1,9 +1,5 @@
 """Who trains which stack: leases with a heartbeat, and checkpoints from which a stack goes on."""
 
-import dataclasses
-import os
-import secrets
-import socket
 import sqlite3
 import threading
 import time
@@ -13,32 +9,18 @@ from pathlib import Path
 
 from turncoat.errors import TurncoatError
 from turncoat.sweep.frames import Record
+from turncoat.sweep.owners import Owner, is_dead
 from turncoat.sweep.packing import Arrays, pack, unpack
 from turncoat.sweep.store import Store, add, open_store
 
-TIMEOUT = 300.0  # seconds without a heartbeat after which a lease is anybody's
 BEAT = 30.0  # seconds between heartbeats
-
-
-@dataclasses.dataclass(frozen=True)
-class Owner:
-    """One running sweep."""
-
-    host: str
-    pid: int
-    nonce: str
-
-
-def owner() -> Owner:
-    """This process, told apart from an earlier one with the same number."""
-    return Owner(socket.gethostname(), os.getpid(), secrets.token_hex(8))
 
 
 def take(store: Store, stack: str, who: Owner) -> bool:
     """Take a stack to train; False while another sweep that is alive has it."""
     with store.transaction() as connection:
         held = _holder(connection, stack)
-        if held is not None and held[0] != who and not _is_dead(*held, who):
+        if held is not None and held[0] != who and not is_dead(*held, who.host):
             return False
         connection.execute(
             "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)",
@@ -123,26 +105,3 @@ def _holder(connection: sqlite3.Connection, stack: str) -> tuple[Owner, float] |
 
 def _forget(connection: sqlite3.Connection, stack: str, who: Owner) -> None:
     connection.execute("DELETE FROM leases WHERE stack = ? AND nonce = ?", (stack, who.nonce))
-
-
-def _is_dead(holder: Owner, heartbeat: float, who: Owner) -> bool:
-    if time.time() - heartbeat > TIMEOUT:
-        return True
-    return holder.host == who.host and not is_running(holder.pid)
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process of this machine runs; where that can't be known, True."""
-    if os.name != "posix":
-        return True  # there, signal 0 is no question but an order
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    try:  # one that was killed but not yet waited for still answers
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
-    except OSError:
-        return True
-    return state.split()[:1] != ["Z"]
