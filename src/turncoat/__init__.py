@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from turncoat.attack.worst_flips import Flips, worst_flips
     from turncoat.data import load
     from turncoat.data.dataset import Dataset, from_arrays
-    from turncoat.errors import TurncoatError
+    from turncoat.errors import TurncoatError, TurncoatWarning
     from turncoat.federation.federation import Federation
     from turncoat.recipe import Recipe
     from turncoat.threat import Threat
@@ -27,6 +27,7 @@ __all__ = [
     "Results",
     "Threat",
     "TurncoatError",
+    "TurncoatWarning",
     "from_arrays",
     "load",
     "train",
@@ -42,6 +43,7 @@ _HOMES = {
     "Results": "analysis.results",
     "Threat": "threat",
     "TurncoatError": "errors",
+    "TurncoatWarning": "errors",
     "from_arrays": "data.dataset",
     "load": "data",
     "train": "analysis.train",

@@ -3,13 +3,36 @@
 import difflib
 import math
 import numbers
+import sys
+import warnings
 from collections.abc import Iterable
 
+_OURS = ("turncoat", "jaxtyping", "beartype")  # packages whose lines are not the user's
 LONGEST = 80  # characters of a value that a message shows
 
 
 class TurncoatError(ValueError):
     """A user's mistake; the message is one line, and the command line exits with code 2."""
+
+
+class TurncoatWarning(UserWarning):
+    """What a user should know of a result; the message begins with the warning's name, and is one line."""
+
+
+class EvaluationModeWarning(TurncoatWarning):
+    """``evaluation-mode``: flips are exact for the module in evaluation mode, and it trains in another."""
+
+
+class IdleThreatWarning(TurncoatWarning):
+    """``idle-threat``: a threat, or one of its fields, can do nothing in this training."""
+
+
+def warn(message: str, category: type[TurncoatWarning]) -> None:
+    """Warn at the line of the user's own code that led here, whatever stands between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).split(".")[0] in _OURS:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def shown(value: object) -> str:

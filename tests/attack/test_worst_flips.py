@@ -11,6 +11,8 @@ import turncoat
 from turncoat import TurncoatError
 from turncoat.attack.selection import SELECTIONS
 
+pytestmark = pytest.mark.filterwarnings("ignore:evaluation-mode")
+
 
 class Residual(nn.Module):
     """A small convolutional network of the usual kind."""
@@ -167,7 +169,7 @@ def test_on_a_gpu():
 def test_many_chunks_are_one(monkeypatch):
     net, x, y = made()
     whole = turncoat.worst_flips(net, x, y, 5)
-    monkeypatch.setattr("turncoat.attack.worst_flips.CHUNK", 7)
+    monkeypatch.setattr("turncoat.attack.derivatives.CHUNK", 7)
     parts = turncoat.worst_flips(net, x, y, 5)
     assert torch.equal(whole.labels, parts.labels)
     assert parts.alignment_after == pytest.approx(whole.alignment_after)

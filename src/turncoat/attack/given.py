@@ -1,12 +1,19 @@
 """What is given to ``worst_flips``, checked before and after the scores are taken."""
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.errors import TurncoatError, whole
+from turncoat.errors import TurncoatError, shown, whole
+from turncoat.models.criterion import Criterion
+from turncoat.models.probe import entangled
 from turncoat.models.scores import LogitsFn, check_direction, check_logits
+
+FEW = 4  # examples on which a module is tried
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def check_scores(worth: Float[Tensor, "n c"], x: Tensor, params: Params) -> None:
@@ -40,7 +47,11 @@ def check_input(x: Tensor, y: Tensor, flips: int) -> None:
             raise TurncoatError(
                 f"{name} is of type {type(value).__name__}, but must be a tensor: torch.as_tensor({name})"
             )
-    if y.ndim != 1 or len(x) != len(y) or y.dtype.is_floating_point:
+        if value.ndim == 0 or value.is_sparse or value.is_complex():
+            raise TurncoatError(
+                f"{name} is {shown(value)}, but must be a dense tensor of real numbers with one row per example"
+            )
+    if y.ndim != 1 or len(x) != len(y) or y.dtype not in INTEGERS:
         raise TurncoatError(
             f"labels are {tuple(y.shape)} {y.dtype} for {len(x)} examples, but must be ({len(x)},) and integer"
         )
@@ -52,25 +63,50 @@ def check_input(x: Tensor, y: Tensor, flips: int) -> None:
         raise TurncoatError(f"flips is {flips}, but there are only {len(y)} examples to flip")
 
 
-def check_classes(call: LogitsFn, params: Params, x: Tensor, y: Tensor) -> None:
-    """Refuse labels that are no class of the module, or features that it does not take.
+def checked_generator(generator: torch.Generator | None) -> torch.Generator:
+    """The given generator, or one that is seeded by 0.
+
+    Raises:
+        TurncoatError: if it is none.
+    """
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise TurncoatError(
+            f"generator is {shown(generator)}, but must be a torch.Generator() on the CPU, such as"
+            " torch.Generator().manual_seed(0)"
+        )
+    return generator
+
+
+def tried(call: LogitsFn, params: Params, x: Tensor) -> Float[Tensor, "f c"]:
+    """The logits of a few examples, far apart as rows are often sorted.
+
+    Raises:
+        TurncoatError: if the module does not take them, does not give class logits, lets examples influence each
+            other, or draws at random in evaluation mode.
+    """
+    few = x[torch.linspace(0, len(x) - 1, min(FEW, len(x))).long().to(x.device)]
+    with torch.no_grad():
+        logits = call(params, few)
+        check_logits(logits, len(few))
+        unfit = entangled(lambda rows: call(params, rows), few)
+    if unfit:
+        raise TurncoatError(f"the module {unfit}")
+    return logits
+
+
+def check_labels(y: Tensor, classes: int, loss: Criterion) -> None:
+    """Refuse labels that are no class of the module, unless the loss ignores them.
 
     Raises:
         TurncoatError: says what came and what must.
     """
-    try:
-        with torch.no_grad():
-            logits = call(params, x[:1])
-    except RuntimeError as error:
-        if "dtype" in str(error):
-            own = next(iter(params.values())).dtype
-            raise TurncoatError(f"x is {x.dtype}, which the module does not take: try x.to({own})") from error
-        reason = (str(error).splitlines() or [""])[0]
+    y = y[loss.counted(y)]
+    if not len(y):
         raise TurncoatError(
-            f"the module does not take examples of shape {tuple(x.shape[1:])}: {reason}"
-        ) from error
-    check_logits(logits, 1)
-    classes = logits.shape[1]
+            f"every label is {loss.ignored}, which the loss ignores: there is nothing to flip"
+        )
     if y.min() < 0 or y.max() >= classes:
         raise TurncoatError(
             f"labels run from {int(y.min())} to {int(y.max())}, but the module has {classes} classes: 0 …"
@@ -78,12 +114,18 @@ def check_classes(call: LogitsFn, params: Params, x: Tensor, y: Tensor) -> None:
         )
 
 
-def checked_direction(params: Params, direction: Params) -> Params:
-    """The direction in the parameters' types, one tensor for each of them.
+def checked_direction(params: Params, direction: str | Params) -> Params | None:
+    """The direction in the parameters' types, one tensor for each of them; None for "untargeted".
 
     Raises:
-        TurncoatError: if one is missing or does not fit.
+        TurncoatError: if it is neither, or a tensor is missing or does not fit.
     """
+    if isinstance(direction, str) and direction == "untargeted":
+        return None
+    if not isinstance(direction, Mapping) or not all(isinstance(v, Tensor) for v in direction.values()):
+        raise TurncoatError(
+            f"direction is {shown(direction)}, but must be 'untargeted' or one tensor per parameter, by name"
+        )
     missing = [name for name in params if name not in direction]
     if missing:
         raise TurncoatError(

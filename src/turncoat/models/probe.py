@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from turncoat.errors import TurncoatError
 
@@ -17,7 +18,7 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
 
     Raises:
         TurncoatError: if it holds nothing to train, couples examples, draws at random, fails, or does not give
-            (n, classes).
+            (n, classes) of finite numbers.
     """
     _refuse(name, module)
     if not any(p.requires_grad for p in module.parameters()):
@@ -30,21 +31,41 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
                 f"model {name!r} gives {tuple(out.shape)} for {len(x)} examples, but must give"
                 f" ({len(x)}, {classes}): one row of class logits per example"
             )
-        again, alone = _tried(name, module, x), _tried(name, module, x[:1])
-    if not torch.equal(out, again) and not out.isnan().any():
-        raise TurncoatError(
-            f"model {name!r} answers differently when asked twice: take out what draws at random"
-        )
+        _refuse_infinite(name, module, x, out)
+        unfit = entangled(lambda rows: _tried(name, module, rows), x)
+    if unfit:
+        raise TurncoatError(f"model {name!r} {unfit}")
     if any(not torch.equal(value, buffers[key]) for key, value in module.named_buffers()):
         raise TurncoatError(
             f"model {name!r} writes to its buffers in a forward pass, which ties examples together:"
             " use layers without running statistics"
         )
-    if not torch.allclose(out[:1], alone, rtol=1e-3, atol=1e-4 * float(out.abs().max())):
-        raise TurncoatError(
-            f"model {name!r} answers differently for an example alone and beside others, so a label has no"
-            " score of its own: take out what mixes the examples of a batch"
+
+
+def entangled(ask: Callable[[Tensor], Tensor], few: Tensor) -> str:
+    """Why a label has no score of its own where ``ask`` answers these examples; empty if it has one.
+
+    Every example is asked alone and beside the others. What is not finite is for others to tell.
+    """
+    out = ask(few)
+    if not bool(out.isfinite().all()):
+        return ""
+    if not torch.equal(out, ask(few)):
+        return "answers differently when asked twice: take out what draws at random"
+    try:
+        alone = torch.cat([ask(row) for row in few.split(1)])
+    except TurncoatError:  # as BatchNorm over the batch does
+        return (
+            "takes no example alone, so a label has no score of its own: take out what mixes those of a batch"
         )
+    # other batch sizes round in another order, coarser in half precision and in the tensor cores of a GPU
+    rounding = max(1e-3, 16 * torch.finfo(out.dtype).eps) * (10 if out.is_cuda else 1)
+    if torch.allclose(out, alone, rtol=rounding, atol=rounding / 10 * float(out.abs().max())):
+        return ""
+    return (
+        "answers differently for an example alone and beside others, so a label has no score of its own: take out"
+        " what mixes the examples of a batch"
+    )
 
 
 def last_layer(module: nn.Module, run: Callable[[], object]) -> tuple[str, ...]:
@@ -71,7 +92,19 @@ def _own(prefix: str, part: nn.Module, trained: set[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name in trained)
 
 
+def drop_rate(part: nn.Module) -> float:
+    """The share of values that a part drops in training, itself or by an attribute ``dropout``, as an LSTM does."""
+    rate = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0.0)
+    return rate if isinstance(rate, float) else 0.0
+
+
 def _refuse(name: str, module: nn.Module) -> None:
+    for key, value in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(value):
+            raise TurncoatError(
+                f"model {name!r}: {key!r} has no shape before its first call, so no seed can draw it: use a layer"
+                " whose input size is given, such as nn.Linear"
+            )
     for part in module.modules():
         kind = type(part).__name__
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
@@ -79,12 +112,24 @@ def _refuse(name: str, module: nn.Module) -> None:
                 f"model {name!r} holds {kind}: it ties the examples of a batch together, so a label has no"
                 " score of its own; use nn.GroupNorm or nn.LayerNorm instead"
             )
-        rate = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0.0)
-        if isinstance(rate, float) and rate > 0:
+        rate = drop_rate(part)
+        if rate > 0:
             raise TurncoatError(
                 f"model {name!r} holds {kind} with dropout {rate}: replicas could not share its random draws"
                 " and would no longer be comparable; set it to 0"
             )
+
+
+def _refuse_infinite(name: str, module: nn.Module, x: Tensor, out: Tensor) -> None:
+    if bool(out.isfinite().all()):
+        return
+    broken = [key for key, value in module.named_parameters() if not bool(value.isfinite().all())]
+    cause = (
+        f"its parameter {broken[0]!r} holds NaN or infinity from the start: mend its initialisation"
+        if broken
+        else f"the features reach {float(x.abs().max()):.3g}: give scale='standard', or mend the model"
+    )
+    raise TurncoatError(f"model {name!r} gives NaN or infinity for the first examples: {cause}")
 
 
 def _tried(name: str, module: nn.Module, x: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import grad, jvp, vmap
+from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError
+from turncoat.models.criterion import Loss, criterion
 
 LogitsFn = Callable[[Params, Tensor], Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]
 
 CHUNK = 4096  # examples whose activations are held at once
 
@@ -34,8 +34,9 @@ def label_scores(
 
     One forward-mode product for all examples and classes together. ``logits_fn(params, x)`` gives the logits
     (n, c); examples must not influence each other. Parameters that ``direction`` leaves out do not move.
-    Without ``loss`` (cross-entropy) the score is S[i, c] = (J_i Δ)_c; with ``loss(logits (c,), label) -> scalar``
-    it is -⟨∂ℓ/∂z(z_i, c), J_i Δ⟩.
+    Without ``loss`` (cross-entropy) the score is S[i, c] = (J_i Δ)_c; with ``loss(logits (c,), label) -> scalar``,
+    or ``nn.CrossEntropyLoss`` with weights or smoothing, it is -⟨∂ℓ/∂z(z_i, c), J_i Δ⟩, and the sum over the
+    examples is that of the loss's sum, whatever its mean divides by.
 
     Raises:
         TurncoatError: if the output is not (n, c), the direction does not fit the parameters, the loss is not
@@ -123,53 +124,12 @@ def check_direction(params: Params, direction: Params) -> None:
             )
 
 
-def loss_scores(
-    logits: Float[Tensor, "n c"], tangent: Float[Tensor, "n c"], loss: Loss
-) -> Float[Tensor, "n c"]:
-    """Scores -⟨∂ℓ/∂z(z_i, c), J_i Δ⟩ of any per-example loss.
-
-    Raises:
-        TurncoatError: if the loss does not give one number for one example's logits and label.
-    """
-
-    columns = [(slopes(loss, logits, label) * tangent).sum(1) for label in range(logits.shape[1])]
-    return -torch.stack(columns, 1)
-
-
-def slopes(loss: Loss, logits: Float[Tensor, "n c"], label: int) -> Float[Tensor, "n c"]:
-    """∂ℓ/∂z(z_i, label) of every example.
-
-    Raises:
-        TurncoatError: if the loss does not give one number for one example's logits and label.
-    """
-    own = torch.tensor(label, device=logits.device)  # a plain tensor, so that a loss may index with it
-    result: Tensor = vmap(grad(lambda z: one_loss(loss, z, own)))(logits)
-    return result
-
-
-def one_loss(loss: Loss, z: Float[Tensor, " c"], label: Tensor) -> Float[Tensor, ""]:
-    """The loss of one example.
-
-    Raises:
-        TurncoatError: if ``loss`` does not give one number for it.
-    """
-    wanted = "it is called as loss(logits of shape (c,), label) and must give one number for one example"
-    try:
-        value = loss(z, label)
-    except Exception as error:
-        raise TurncoatError(f"the loss failed on one example ({_line(error)}): {wanted}") from error
-    if not isinstance(value, Tensor) or value.ndim != 0:
-        came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-        raise TurncoatError(f"the loss gives {came}: {wanted}")
-    return value
-
-
 def _scores(
     logits_fn: LogitsFn, params: Params, x: Tensor, direction: Params, loss: Loss | None
 ) -> Float[Tensor, "n c"]:
     logits, tangent = directional(logits_fn, params, x, direction)
     check_logits(logits, len(x))
-    return tangent if loss is None else loss_scores(logits, tangent, loss)
+    return tangent if loss is None else criterion(loss, logits.shape[1], logits).scores(logits, tangent)
 
 
 def _line(error: Exception) -> str:
