@@ -76,8 +76,8 @@ def test_an_existing_file_stays_whole_when_writing_fails(curves, tmp_path, monke
     [
         ("picture.gif", r"cannot end in '\.gif' \(allowed: \.pdf, \.png, \.svg\)"),
         ("picture", "cannot end in ''"),
-        ("nowhere/picture.png", "the folder '.*nowhere' does not exist"),
-        ("folder.png", "this is a folder"),
+        ("nowhere/picture.png", "there is no folder .*nowhere; make it first"),
+        ("folder.png", "is a folder; name a file in it"),
     ],
 )
 def test_bad_paths_are_refused_before_drawing(tmp_path, path, message):

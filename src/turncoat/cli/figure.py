@@ -8,6 +8,7 @@ import click
 
 from turncoat.cli import options
 from turncoat.errors import TurncoatError
+from turncoat.writing import is_shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,12 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("name", required=False)
 @options.store
-@click.option("-o", "--output", metavar="FILE", help="Where to: .png, .svg or .pdf.  [default: NAME.png]")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Where to: .png, .svg or .pdf; - is standard output, as .png.  [default: NAME.png]",
+)
 @click.option("--list", "listed", is_flag=True, help="Show which pictures there are.")
 @click.option("--metric", default="accuracy", show_default=True, help="accuracy, macro_f1 or test_loss.")
 @click.option("--statistic", default="tail", show_default=True, help="tail (last 10 % of epochs) or last.")
@@ -63,7 +69,8 @@ def figure(
     for key in own:
         errors.choose(key, own_choices(name), f"choice of figure {name!r}")
     draw(name, curves, path, metric=metric, statistic=statistic, where=kept or None, **own)
-    click.echo(str(path))
+    if not is_shown(path):
+        click.echo(str(path))
 
 
 def read(store: str, kind: str) -> "pd.DataFrame":

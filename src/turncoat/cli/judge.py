@@ -7,6 +7,7 @@ import click
 
 from turncoat.cli.asked import asking, made, refuse_both, typed, wish
 from turncoat.errors import TurncoatError
+from turncoat.writing import is_shown, refuse_places, write_whole
 
 if TYPE_CHECKING:
     from turncoat.reproduce.evidence import Evidence
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 @click.command("claims")
 @asking
-@click.option("--csv", metavar="FILE", help="Write one row per claim, scale and statistic.")
+@click.option(
+    "--csv", metavar="FILE", help="Write one row per claim, scale and statistic; - is standard output."
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write the same as a JSON list.")
 @click.option("-o", "--output", metavar="FILE.md", help="Write the tables and rules as Markdown.")
 @click.option(
@@ -36,7 +39,6 @@ def claims_(
     **asked: Any,
 ) -> None:
     """Judge the papers' claims by stated rules from what was measured."""
-    from turncoat.cli.results import refuse_places, write_whole
     from turncoat.reproduce import gallery, verdicts
 
     places = [Path(file) for file in (csv, json_file, output) if file]
@@ -52,7 +54,7 @@ def claims_(
         if pictures:
             text = gallery.linked(text, Path(pictures), Path(output).parent)
         write_whole(Path(output), lambda path: path.write_text(text, encoding="utf-8"))
-    for path in places:
+    for path in () if any(map(is_shown, places)) else places:
         click.echo(str(path))
     if not places:
         show_claims(verdicts.summary(table))

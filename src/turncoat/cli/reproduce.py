@@ -10,6 +10,7 @@ from turncoat.cli.asked import asking, made, refuse_file, refuse_idle, typed, wi
 from turncoat.cli.progress import bar
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
+from turncoat.writing import write_whole
 
 if TYPE_CHECKING:
     from turncoat.reproduce.artefacts import Artefact
@@ -77,7 +78,6 @@ def make(
     **asked: Any,
 ) -> None:
     """Train what the artefacts NAME... need and the store lacks, then draw them (A, B, all: many)."""
-    from turncoat.cli.results import write_whole
     from turncoat.reproduce import artefacts, gallery, pictures, plan
 
     wanted = wish(asked, device)

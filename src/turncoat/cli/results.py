@@ -1,9 +1,7 @@
 """``turncoat results``: what a store holds, as a table or a file."""
 
 import functools
-import os
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ import click
 
 from turncoat.cli import options
 from turncoat.errors import TurncoatError
+from turncoat.writing import is_shown, refuse_places, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +19,7 @@ EXAMPLES = """
 Examples:
   turncoat results
   turncoat results --store results.db --csv summary.csv
+  turncoat results --store results.db --csv - | sort
   turncoat results --store results.db --curves --parquet curves.parquet
 """
 WRITERS: dict[str, Callable[["pd.DataFrame", Path], object]] = {
@@ -27,13 +27,12 @@ WRITERS: dict[str, Callable[["pd.DataFrame", Path], object]] = {
     "json": lambda frame, path: frame.to_json(path, orient="records", indent=1),
     "parquet": lambda frame, path: frame.to_parquet(path, index=False),
 }
-SQLITE = b"SQLite format 3"  # how every store begins
 ALWAYS = ("dataset", "write_access", "local_budget", "selection")
 
 
 @click.command(epilog=EXAMPLES)
 @options.store
-@click.option("--csv", metavar="FILE", help="Write comma-separated values.")
+@click.option("--csv", metavar="FILE", help="Write comma-separated values; - is standard output.")
 @click.option("--json", "json_file", metavar="FILE", help="Write a JSON list of rows.")
 @click.option("--parquet", metavar="FILE", help="Write a Parquet file.")
 @click.option("--curves", is_flag=True, help="One row per cell, seed and epoch instead of statistics.")
@@ -54,51 +53,10 @@ def results(store: str, csv: str | None, json_file: str | None, parquet: str | N
         )
     for kind, path in wanted.items():
         write_whole(path, functools.partial(WRITERS[kind], frame))
-        click.echo(f"{path}: {len(frame)} rows")
+        if not any(map(is_shown, wanted.values())):
+            click.echo(f"{path}: {len(frame)} rows")
     if not wanted:
         show(frame)
-
-
-def refuse_places(paths: Iterable[Path]) -> None:
-    """Refuse paths at which files can't be written.
-
-    Raises:
-        TurncoatError: if two are the same, a folder is absent, or a path is a folder or a store.
-    """
-    seen: set[Path] = set()
-    for path in paths:
-        refuse_place(path)
-        if path.resolve() in seen:
-            raise TurncoatError(f"{path} is named for two files; give each its own name")
-        seen.add(path.resolve())
-
-
-def refuse_place(path: Path) -> None:
-    """Refuse a path at which no file can be written, or where one would overwrite a store.
-
-    Raises:
-        TurncoatError: if its folder is absent, or it is a folder or a store itself.
-    """
-    if not path.parent.is_dir():
-        raise TurncoatError(f"{path}: there is no folder {path.parent}; make it first, or name another file")
-    if path.is_dir():
-        raise TurncoatError(f"{path} is a folder; name a file in it")
-    if path.is_file() and os.access(path, os.R_OK):
-        with path.open("rb") as file:
-            if file.read(len(SQLITE)) == SQLITE:
-                raise TurncoatError(f"{path} is a store, which this would overwrite; name another file")
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-    try:
-        write(part)
-        part.replace(path)
-    except OSError as error:
-        raise TurncoatError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def show(summary: "pd.DataFrame") -> None:

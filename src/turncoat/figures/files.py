@@ -1,56 +1,48 @@
-"""Pictures to files: whole or not at all, and the same bytes for the same picture."""
+"""Pictures to files: the same bytes for the same picture."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from turncoat.errors import TurncoatError
 from turncoat.figures import style
+from turncoat.writing import is_stream, refuse_place, write_whole
 
 ENDINGS = (".pdf", ".png", ".svg")
 
 
 def check_path(path: str | os.PathLike[str]) -> Path:
-    """The path, if a picture can be written there.
+    """The path, if a picture can be written there; ``-`` is standard output.
 
     Raises:
-        TurncoatError: for an ending other than .png, .svg or .pdf, or a folder that does not exist.
+        TurncoatError: for an ending other than .png, .svg or .pdf, or as ``writing.refuse_place``.
     """
     wanted = Path(path)
-    if wanted.suffix.lower() not in ENDINGS:
+    if not is_stream(wanted) and wanted.suffix.lower() not in ENDINGS:
         raise TurncoatError(
             f"{wanted}: a picture cannot end in {wanted.suffix!r} (allowed: {', '.join(ENDINGS)})"
         )
-    if not wanted.parent.is_dir():
-        raise TurncoatError(f"{wanted}: the folder {str(wanted.parent)!r} does not exist; make it first")
-    if wanted.is_dir():
-        raise TurncoatError(f"{wanted}: this is a folder; give a file name, such as budget.png")
+    refuse_place(wanted)
     return wanted
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as .png, .svg or .pdf; its caption goes into the file's metadata.
 
+    What has no such ending, as standard output or a pipe may, gets a .png.
+
     Raises:
         TurncoatError: as ``check_path``, or if the file cannot be written.
     """
     wanted = check_path(path)
-    ending = wanted.suffix.lower()
-    part: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=wanted.parent, prefix=f".{wanted.stem}.", suffix=ending)
-        part = Path(name)
-        with os.fdopen(handle, "wb") as file, style.applied():
-            figure.savefig(file, format=ending[1:], metadata=_metadata(ending, figure))
-        part.chmod(0o666 & ~_umask())  # mkstemp's files are private
-        part.replace(wanted)
-    except OSError as error:
-        raise TurncoatError(f"{wanted}: cannot be written: {error.strerror or error}") from error
-    finally:
-        if part is not None:
-            part.unlink(missing_ok=True)
+    ending = wanted.suffix.lower() if wanted.suffix.lower() in ENDINGS else ".png"
+
+    def write(part: Path) -> None:
+        with style.applied():
+            figure.savefig(part, format=ending[1:], metadata=_metadata(ending, figure))
+
+    write_whole(wanted, write)
 
 
 def _metadata(ending: str, figure: Figure) -> dict[str, str | None]:
@@ -60,9 +52,3 @@ def _metadata(ending: str, figure: Figure) -> dict[str, str | None]:
     if ending == ".svg":
         return {"Date": None, "Creator": None, "Description": text}
     return {"CreationDate": None, "Creator": None, "Producer": None, "Subject": text}
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,6 +1,7 @@
 """Evidence as files small enough to be committed: two Parquet tables, and what computed them."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from turncoat.errors import TurncoatError
 from turncoat.reproduce.evidence import FIGURES, LONG, MEASURED, Evidence, cell_of, rounded, table
 from turncoat.sweep.cells import COLUMNS, complete, key, newer
 from turncoat.sweep.layout import VERSION
+from turncoat.writing import write_whole
 
 VERSIONED = "turncoat"  # the attribute of a table that says in which version of a store's terms it is
 OLDEST = 2  # that of 0.1.0, which did not say it yet
@@ -27,8 +29,10 @@ def write(evidence: Evidence, folder: Path) -> list[Path]:
     paths = [folder / POINTS, folder / CURVES, folder / ORIGINS]
     for frame, path in ((points, paths[0]), (curves.drop(columns="seed"), paths[1])):
         frame.attrs = {VERSIONED: VERSION}
-        frame.to_parquet(path, index=False, compression="zstd", compression_level=19)
-    paths[2].write_text(json.dumps(evidence.origins, indent=1) + "\n", encoding="utf-8")
+        write = functools.partial(frame.to_parquet, index=False, compression="zstd", compression_level=19)
+        write_whole(path, write)
+    origins = json.dumps(evidence.origins, indent=1) + "\n"
+    write_whole(paths[2], lambda path: path.write_text(origins, encoding="utf-8"))
     return paths
 
 

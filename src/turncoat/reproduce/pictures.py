@@ -17,6 +17,7 @@ from turncoat.reproduce.measures import OPTIMAL, PRINTED
 from turncoat.sweep import experiment
 from turncoat.sweep.cells import COLUMNS
 from turncoat.sweep.experiment import Experiment
+from turncoat.writing import write_whole
 
 ENDINGS = (".png", ".svg", ".pdf")
 TITLE_SIZE = 7.5
@@ -57,7 +58,7 @@ def make(
     stem = stem_of(artefact, asked)
     table = numbers(artefact, own)
     written = [folder / f"{stem}.csv"]
-    table.to_csv(written[0], index=False)
+    write_whole(written[0], lambda path: table.to_csv(path, index=False))
     texts = {}
     for variant in variants(artefact, own):
         figure = picture(artefact, asked, own, variant, len(wanted), quick)
@@ -66,9 +67,8 @@ def make(
             written.append(folder / f"{stem}{variant.ending}{ending}")
             files.save(figure, written[-1])
     written.append(folder / f"{stem}.txt")
-    written[-1].write_text(
-        "\n\n".join(f"{name}: {text}" for name, text in texts.items()) + "\n", encoding="utf-8"
-    )
+    text = "\n\n".join(f"{name}: {text}" for name, text in texts.items()) + "\n"
+    write_whole(written[-1], lambda path: path.write_text(text, encoding="utf-8"))
     return written
 
 
