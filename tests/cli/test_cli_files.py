@@ -1,6 +1,7 @@
 """Where commands write to, and what they leave behind."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -75,3 +76,37 @@ def test_readers_and_a_writer_do_not_disturb_each_other(turncoat: Turncoat, stor
     assert names() == [store]
     with open_store(store) as reader:
         assert reader.connection.execute("SELECT count(*) FROM leases").fetchone() == (1,)
+
+
+def test_files_of_one_name_are_told_apart(turncoat: Turncoat) -> None:
+    for folder, shift in (("one", 0.0), ("two", 0.5)):
+        Path(folder).mkdir()
+        rows = [f"{i % 3 + shift * i / 9},{i % 5},{'ab'[i % 2]}" for i in range(40)]
+        Path(folder, "t.csv").write_text("\n".join(["x,y,kind", *rows]))
+    keys = {"label": "kind", "epochs": 2, "seeds": 2, "write_access": [0.5, 1.0]}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in keys.items()]
+    Path("g.toml").write_text("\n".join(['dataset = ["one/t.csv", "two/t.csv"]', *lines]))
+    said = turncoat("sweep", "g.toml", "--store", "r.db")
+    assert said.status == 0, said.err
+    with open_store("r.db") as opened:
+        one, two = (fingerprint[:8] for fingerprint in opened.summary()["fingerprint"].unique())
+    assert f"fingerprint {one}" in said.out and f"fingerprint {two}" in said.out
+    table = turncoat("results", "--store", "r.db").out
+    assert table.count(one) == table.count(two) == 5 and "–" not in table
+    said = turncoat("figure", "budget", "--store", "r.db", "-o", "a.svg")
+    assert said.status == 2 and f"such as --where fingerprint={min(one, two)}" in said.err
+    said = turncoat("figure", "budget", "--store", "r.db", "-o", "a.svg", "--where", f"fingerprint={two}")
+    assert said.status == 0, said.err
+    assert f"Data t.csv {two} (unit scale)" in Path("a.svg").read_text()
+
+
+def test_a_file_whose_name_is_its_own_needs_no_fingerprint(turncoat: Turncoat, store: str) -> None:
+    Path("t.csv").write_text("\n".join(["x,kind", *(f"{i % 7},{'ab'[i % 2]}" for i in range(40))]))
+    Path("g.toml").write_text(
+        'dataset = "t.csv"\nlabel = "kind"\nepochs = 1\nlearning_rate = 0.2\nwrite_access = 0.5'
+    )
+    assert "fingerprint" not in turncoat("sweep", "g.toml", "--store", store).out
+    assert "fingerprint" not in turncoat("results", "--store", store).out
+    where = ("--where", "dataset=t.csv")
+    assert turncoat("figure", "budget", "--store", store, "-o", "a.svg", *where).status == 0
+    assert "Data t.csv (unit scale)" in Path("a.svg").read_text()

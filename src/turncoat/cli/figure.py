@@ -115,10 +115,7 @@ def pairs(texts: tuple[str, ...], option: str, repeated: bool = False) -> dict[s
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise TurncoatError(f"{option} is {text!r}, but must be a key and a value, such as goal=targeted")
-        try:
-            read = json.loads(value.lower() if value in ("True", "False") else value)
-        except json.JSONDecodeError:
-            read = value
+        read = _read(key, value)
         if key in found and not repeated:
             raise TurncoatError(f"{option} {key} is given twice; give it once")
         if key in found:
@@ -126,3 +123,12 @@ def pairs(texts: tuple[str, ...], option: str, repeated: bool = False) -> dict[s
             read = [*itertools.chain(*both)]
         found[key] = read
     return found
+
+
+def _read(key: str, value: str) -> Any:
+    if key == "fingerprint":  # which may look like a number
+        return value
+    try:
+        return json.loads(value.lower() if value in ("True", "False") else value)
+    except json.JSONDecodeError:
+        return value

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from turncoat.cli.show import Column, console, note, print_table, records, warning_lines
-from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, random_twin
+from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, random_twin, share_a_name, short
 
 MOST = 10  # values per axis, and tables, that are printed
 LONGEST = 60  # lines of a list
@@ -32,7 +32,7 @@ def show(cells: Iterable[Cell], summary: pd.DataFrame) -> None:
 def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> None:
     flat = config(block[0])
     clean = rows[_key(config(clean_twin(block[0])))]
-    settings = ", ".join(f"{name} {flat[name]}" for name in varied) or f"{flat['selection']} flips"
+    settings = ", ".join(f"{name} {_said(name, flat)}" for name in varied) or f"{flat['selection']} flips"
     ks, bs = (sorted({getattr(cell.threat, axis) for cell in block}) for axis in AXES)
     cells = {(cell.threat.write_access, cell.threat.local_budget): cell for cell in block}
     columns = [Column("k \\ b", justify="right", spoken="k =")]
@@ -64,7 +64,7 @@ def _show_list(cells: list[Cell], rows: dict[Key, Any], varied: list[str]) -> No
     for cell in cells[:LONGEST]:
         flat, clean = config(cell), rows[_key(config(clean_twin(cell)))]
         budget = (f"{flat[axis]:g}" for axis in AXES)
-        settings = (None if flat[name] is None else str(flat[name]) for name in varied)
+        settings = (_said(name, flat) for name in varied)
         lines.append([_data(flat), *settings, *budget, f"{clean['accuracy.mean']:.3f}", _pair(cell, rows)])
         warnings |= dict.fromkeys(warning_lines(str(clean["warnings"]).split(), clean["step_stability"]))
     out = console()
@@ -74,6 +74,12 @@ def _show_list(cells: list[Cell], rows: dict[Key, Any], varied: list[str]) -> No
         out.print(f"{LONGEST} of {len(cells)} attacks shown; turncoat results shows all cells")
     for line in warnings:
         out.print(line)
+
+
+def _said(name: str, flat: Config) -> str | None:
+    if name == "fingerprint":
+        return short(flat[name])
+    return None if flat[name] is None else str(flat[name])
 
 
 def _data(flat: Config) -> str:
@@ -120,12 +126,10 @@ def _records(summary: pd.DataFrame) -> list[Config]:
 
 
 def _varied(configs: list[Config]) -> list[str]:
-    return [
-        name
-        for name in COLUMNS
-        if name not in (*AXES, "seed", "fingerprint", "dataset", "scale", "model")
-        and len({flat[name] for flat in configs}) > 1
-    ]
+    known = {*AXES, "seed", "dataset", "scale", "model"}
+    if not share_a_name(configs):
+        known.add("fingerprint")
+    return [name for name in COLUMNS if name not in known and len({flat[name] for flat in configs}) > 1]
 
 
 def _thinned(values: list[float]) -> list[float]:

@@ -62,12 +62,17 @@ def results(store: str, csv: str | None, json_file: str | None, parquet: str | N
 def show(summary: "pd.DataFrame") -> None:
     """Print the table: settings that differ, statistics, notes."""
     from turncoat.cli.show import Column, interval, note, print_table, records
-    from turncoat.sweep.cells import COLUMNS, HOW
+    from turncoat.sweep.cells import COLUMNS, HOW, short
+    from turncoat.sweep.frames import say_which_file
 
     attacked = summary[summary["write_access"] > 0]
     differ = {
         n for n in COLUMNS if n in summary and (attacked if n in HOW else summary)[n].nunique(False) > 1
     }
+    if say_which_file(summary):
+        summary = summary.assign(fingerprint=summary["fingerprint"].map(short))
+    else:
+        differ.discard("fingerprint")
     names = [n for n in COLUMNS if n in differ or (n in ALWAYS and n in summary)]
     columns = [Column(name.replace("_", " ")) for name in names]
     columns += [

@@ -10,6 +10,8 @@ import pandas as pd
 from turncoat import errors, metrics
 from turncoat.fields import descriptions
 from turncoat.recipe import Recipe
+from turncoat.sweep.cells import short
+from turncoat.sweep.frames import say_which_file
 from turncoat.threat import GOALS, Threat
 from turncoat.training.task import CURVES
 
@@ -100,6 +102,8 @@ def one_setting(
     differing |= {c: _values(part[c]) for c, part in how.items()}
     if several := {c: values for c, values in differing.items() if len(values) > 1}:
         raise mixed(several)
+    if say_which_file(curves):
+        rows["dataset"] += " " + rows["fingerprint"].map(short)
     return _one_run_each(rows, apart)
 
 
@@ -127,6 +131,8 @@ def keep(frame: pd.DataFrame, where: Mapping[str, object] | None, compared: bool
     for column, wanted in (where or {}).items():
         errors.choose(column, map(str, frame.columns), "column")
         match = frame[column].isin(_listed(wanted))
+        if column == "fingerprint":
+            match |= frame[column].map(short).isin(_listed(wanted))
         if not match.any():
             there = ", ".join(map(repr, _values(frame[column])[:8]))
             raise errors.TurncoatError(f"no results with {column} = {wanted!r} (there are: {there})")
@@ -140,6 +146,8 @@ def keep(frame: pd.DataFrame, where: Mapping[str, object] | None, compared: bool
 
 def mixed(columns: Mapping[str, Sequence[object]]) -> errors.TurncoatError:
     """The error for rows that should not share a picture."""
+    if "fingerprint" in columns:
+        columns = {**columns, "fingerprint": [short(str(value)) for value in columns["fingerprint"]]}
     parts = [f"{name} is {' or '.join(map(repr, values[:6]))}" for name, values in columns.items()]
     example = " ".join(f"--where {name}={values[0]}" for name, values in columns.items())
     return errors.TurncoatError(

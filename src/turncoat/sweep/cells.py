@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,10 @@ COLUMNS: tuple[str, ...] = (*dict.fromkeys(("dataset", "fingerprint", *DEFAULTS)
 """The columns of a cell's config, in the order in which tables are sorted."""
 
 
+READ = ("dataset", "scale", "label", "test_share")
+"""The columns that say which file is read, and how: a fingerprint is that of the data as they are learned from."""
+
+
 def config(cell: Cell) -> Config:
     """The cell as flat columns; a file of one's own goes by its name without the folder."""
     flat = {name: getattr(getattr(cell, part), name) for name, part in KEYS.items()}
@@ -89,6 +93,17 @@ def from_config(flat: Config) -> Cell:
     except TurncoatError as error:  # it was valid when it was written
         raise newer(str(error)) from error
     return Cell(**parts, seed=flat["seed"], fingerprint=flat["fingerprint"])
+
+
+def short(fingerprint: str) -> str:
+    """A fingerprint as tables show it, and as ``where`` takes it."""
+    return fingerprint[:8]
+
+
+def share_a_name(rows: Iterable[Mapping[Any, Any]]) -> bool:
+    """Whether several files go by one name in these configs; then rows say which is whose."""
+    files = {(row["fingerprint"], tuple(str(row[name]) for name in READ)) for row in rows}
+    return len({how for _, how in files}) < len(files)
 
 
 def canonical(flat: Config) -> str:

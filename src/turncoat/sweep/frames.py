@@ -1,13 +1,12 @@
 """Cells of a store as tables: curves in long form, and statistics over seeds."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 import pandas as pd
 
 from turncoat.analysis.results import Results, Run, Setting
-from turncoat.sweep.cells import COLUMNS, PARTS, Config, from_config
+from turncoat.sweep.cells import COLUMNS, READ, Cell, Config, clean_twin, from_config, share_a_name
 from turncoat.training.task import CURVES
 
 
@@ -41,8 +40,7 @@ def curves(records: list[Record]) -> pd.DataFrame:
 def summary(records: list[Record]) -> pd.DataFrame:
     """One row per setting and threat, with the columns of ``Results.summary`` after those of the config."""
     tables = []
-    for _, group in itertools.groupby(sorted(records, key=_order), key=_setting):
-        alike = list(group)
+    for alike in _by_setting(records):
         table = _with_setting(_results(alike).summary(), alike[0])
         table["chance"] = alike[0].chance
         table["step_stability"] = np.nan if (s := alike[0].step_stability) is None else s
@@ -53,11 +51,16 @@ def summary(records: list[Record]) -> pd.DataFrame:
 def visibility(records: list[Record]) -> pd.DataFrame:
     """One row per cell, look and worker of the federations: the config, and what detection looks at."""
     tables = []
-    records = [record for record in records if record.samples is not None]
-    for _, group in itertools.groupby(sorted(records, key=_order), key=_setting):
-        alike = list(group)
+    for alike in _by_setting([record for record in records if record.samples is not None]):
         tables.append(_with_setting(_results(alike).visibility(), alike[0]))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(COLUMNS))
+
+
+def say_which_file(table: pd.DataFrame) -> bool:
+    """Whether rows of a table are of several files that go by one name."""
+    if not {"fingerprint", *READ} <= set(table.columns):
+        return False
+    return share_a_name(table[["fingerprint", *READ]].drop_duplicates().to_dict("records"))
 
 
 def _with_setting(table: pd.DataFrame, record: Record) -> pd.DataFrame:
@@ -92,9 +95,13 @@ def _order(record: Record) -> tuple[tuple[str, float, str], ...]:
     return tuple(_rank(record.config[name]) for name in COLUMNS)
 
 
-def _setting(record: Record) -> tuple[object, ...]:
-    cell = from_config(record.config)
-    return (*(getattr(cell, part) for part in PARTS if part != "threat"), cell.fingerprint)
+def _by_setting(records: list[Record]) -> list[list[Record]]:
+    """Records of one problem, recipe and federation together, wherever their columns stand."""
+    found: dict[Cell, list[Record]] = {}
+    for record in sorted(records, key=_order):
+        cell = dataclasses.replace(from_config(record.config), seed=0)
+        found.setdefault(clean_twin(cell), []).append(record)
+    return list(found.values())
 
 
 def _rank(value: object) -> tuple[str, float, str]:

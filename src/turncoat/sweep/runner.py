@@ -102,9 +102,13 @@ def prepared(setup: Setup, fingerprint: str, device: str) -> Material:
     """The data and model of a setup on a device; kept until another is asked for, or the file has changed.
 
     Raises:
-        TurncoatError: if the data or the model can't be had.
+        TurncoatError: if the data or the model can't be had, or the file has changed since its fingerprint was taken.
     """
     data = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
+    if fingerprint and data.fingerprint != fingerprint:
+        raise TurncoatError(
+            f"{setup.dataset} was changed while it was read: type the same command again when it is whole"
+        )
     return material(models.build(setup.model, data), data, device)
 
 
