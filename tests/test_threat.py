@@ -109,7 +109,7 @@ SHORT = Recipe(epochs=1)
         ({"seeds": [0.5]}, "whole number"),
         ({"seeds": [-1]}, "0 or more"),
         ({"seeds": [True]}, "whole number"),
-        ({"seeds": "ab"}, "whole number"),
+        ({"seeds": "ab"}, "must be a list"),
         ({"seeds": 3}, "seeds"),
         ({"threats": ["optimal"]}, "'optimal'"),
         ({"threats": Threat(0.5)}, "threats"),

@@ -1,11 +1,16 @@
 """The one kind of error a user's mistake raises: a single line that says what came and what to type."""
 
 import difflib
+import functools
+import inspect
 import math
 import numbers
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
+
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 _OURS = ("turncoat", "jaxtyping", "beartype")  # packages whose lines are not the user's
 LONGEST = 80  # characters of a value that a message shows
@@ -13,6 +18,9 @@ LONGEST = 80  # characters of a value that a message shows
 
 class TurncoatError(ValueError):
     """A user's mistake; the message is one line, and the command line exits with code 2."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(" ".join(line.strip() for line in str(message).splitlines()))
 
 
 class TurncoatWarning(UserWarning):
@@ -35,6 +43,54 @@ def warn(message: str, category: type[TurncoatWarning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def known_arguments(call: Call) -> Call:
+    """The function or dataclass, with a wrong, missing or surplus argument told as any other mistake.
+
+    Raises:
+        TurncoatError: with the nearest name, when it is called.
+    """
+    inner = vars(call)["__init__"] if isinstance(call, type) else call
+    names = [name for name in inspect.signature(inner).parameters if name != "self"]
+
+    @functools.wraps(inner)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return inner(*args, **kwargs)
+        except TypeError as error:
+            told = _misfit(call.__name__, inner, names, args, kwargs)
+            if told is None:
+                raise
+            raise TurncoatError(told) from error
+
+    if isinstance(call, type):
+        call.__init__ = checked  # type: ignore[misc]
+        return call
+    return cast(Call, checked)
+
+
+def _misfit(
+    called: str, inner: Callable[..., Any], names: list[str], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str | None:
+    """What is wrong with these arguments; None if they fit."""
+    for name in kwargs:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            return f"{called} has no argument {name!r}{hint} (allowed: {', '.join(names)})"
+    try:
+        inspect.signature(inner).bind(*args, **kwargs)
+    except TypeError as error:
+        return f"{called}: {error} (arguments: {', '.join(names)})"
+    return None
+
+
+def reason(error: BaseException) -> str:
+    """The first line of another library's or the user's own exception, as a message quotes it."""
+    text = (str(error).strip().splitlines() or [""])[0][: 2 * LONGEST]
+    known = isinstance(error, RuntimeError | ValueError) and text
+    return text if known else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
 def shown(value: object) -> str:
     """``value`` as a message shows it: on one line, and short whatever it is."""
     try:
@@ -53,7 +109,7 @@ def choose(name: object, allowed: Iterable[str], what: str) -> str:
     names = sorted(allowed)
     if isinstance(name, str) and name in names:
         return name
-    near = difflib.get_close_matches(str(name), names, n=1)
+    near = difflib.get_close_matches(name if isinstance(name, str) else shown(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise TurncoatError(f"unknown {what} {shown(name)}{hint} (allowed: {', '.join(names)})")
 
@@ -78,9 +134,14 @@ def real(value: object, what: str) -> float:
     Raises:
         TurncoatError: if it is not a finite number.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise TurncoatError(f"{what} is {shown(value)}, but must be a finite number")
-    return float(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise TurncoatError(f"{what} is {shown(value)}, but must be a finite number")
 
 
 def positive(value: object, what: str) -> float:
@@ -96,14 +157,17 @@ def positive(value: object, what: str) -> float:
 
 
 def whole(value: object, what: str, least: int = 0) -> int:
-    """Return ``value`` as an int of at least ``least``.
+    """Return ``value`` as an int of at least ``least``, and small enough to count with.
 
     Raises:
-        TurncoatError: if it is not a whole number or is too small.
+        TurncoatError: if it is not a whole number or is too small or too large.
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
         raise TurncoatError(f"{what} is {shown(value)}, but must be a whole number, {least} or more")
-    return int(value)
+    number = int(value)
+    if number > sys.maxsize:
+        raise TurncoatError(f"{what} is {shown(value)}, but must be a whole number up to {sys.maxsize}")
+    return number
 
 
 def text(value: object, what: str) -> str:

@@ -8,6 +8,7 @@ from turncoat.fields import described
 OPTIMIZERS = ("sgd", "adam")
 
 
+@errors.known_arguments
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """Mini-batch training from scratch with cross-entropy.

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from turncoat import errors
@@ -14,6 +14,7 @@ PLACEMENTS = ("resampled", "fixed")
 KNOWLEDGE = ("omniscient", "local", "surrogate")
 
 
+@errors.known_arguments
 @dataclasses.dataclass(frozen=True)
 class Threat:
     """An attacker that may only change labels, only of a share of the data, only so many per round.
@@ -48,11 +49,16 @@ class Threat:
         errors.choose(self.placement, PLACEMENTS, "placement")
         errors.choose(self.knowledge, KNOWLEDGE, "knowledge")
         if not isinstance(self.aware, bool):
-            raise errors.TurncoatError(f"aware is {self.aware!r}, but must be true or false")
+            raise errors.TurncoatError(f"aware is {errors.shown(self.aware)}, but must be true or false")
         # whether a rule of that name exists is found out where rules live, before anything is trained
         if not callable(self.selection) and not (isinstance(self.selection, str) and self.selection):
             raise errors.TurncoatError(
-                f"selection is {self.selection!r}, but must be a rule's name, such as 'optimal', or a callable"
+                f"selection is {errors.shown(self.selection)}, but must be a rule's name, such as 'optimal', or a"
+                " callable"
+            )
+        if not isinstance(self.selection, Hashable):  # threats are told apart by all of their fields
+            raise errors.TurncoatError(
+                f"selection is {errors.shown(self.selection)}, which cannot be hashed: give its class a __hash__"
             )
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from turncoat import metrics
-from turncoat.errors import TurncoatError, choose
+from turncoat.errors import TurncoatError, choose, known_arguments, shown
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.visibility import SIGNS, summarise
 from turncoat.fields import descriptions
@@ -51,12 +51,25 @@ class Run:
         return values
 
 
+@known_arguments
 @dataclasses.dataclass(frozen=True, eq=False)
 class Results:
     """All runs of one setting; the clean run of every seed is among them."""
 
     setting: Setting
     runs: tuple[Run, ...]
+
+    def __post_init__(self) -> None:
+        runs = self.runs
+        if (
+            not isinstance(self.setting, Setting)
+            or not isinstance(runs, tuple)
+            or not all(isinstance(run, Run) for run in runs)
+        ):
+            raise TurncoatError(
+                f"setting is {shown(self.setting)}, runs {shown(runs)}, but must be a Setting and a tuple of its runs,"
+                " as train(...) gives them"
+            )
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per threat, seed and epoch."""
@@ -119,12 +132,17 @@ class Results:
         """Smallest global budget whose accuracy falls to chance, among threats with these field values.
 
         Raises:
-            TurncoatError: for a name that is no field of a threat.
+            TurncoatError: for a name that is no field of a threat, or a value that no attacked run has.
         """
         table = self.summary()
         for name, value in fields.items():
             choose(name, descriptions(Threat), "field")
+            Threat(**{name: value})  # tells what no threat can have
             table = table[(table[name] == value) & (table["write_access"] > 0)]
+            if not len(table):
+                raise TurncoatError(
+                    f"no attacked run has {name} {shown(value)}: leave it out, or train such a threat"
+                )
         return metrics.breakdown_budget(
             table["global_budget"].tolist(), table["accuracy.low"].tolist(), self.setting.chance
         )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from turncoat import errors, models
+from turncoat.analysis import given
 from turncoat.analysis.results import Results, Run, Setting
 from turncoat.data.dataset import Dataset
 from turncoat.federation.federation import POOLED, Federation
-from turncoat.federation.threats import check_selection, placed_in, tile_size
+from turncoat.federation.threats import placed_in, tile_size
 from turncoat.metrics import chance
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
@@ -19,6 +20,7 @@ from turncoat.training.stack import Material, StackRun, material, stack_run, til
 Progress = Callable[[int, int], None]  # replica-steps done, replica-steps in all
 
 
+@errors.known_arguments
 def train(
     dataset: Dataset,
     model: str = "logistic",
@@ -38,11 +40,10 @@ def train(
         TurncoatError: for an unknown model or selection, no seeds, a device that is not there, or a threat that does
             not fit the federation.
     """
-    chosen = _check(dataset, threats, seeds, recipe)
-    if not isinstance(federation, Federation):
-        raise errors.TurncoatError(f"federation is {federation!r}, but must be a Federation(...)")
+    given.check(dataset, recipe, federation, progress)
+    chosen, device = given.checked_seeds(seeds), given.checked_device(device)
+    placed = [placed_in(federation, threat, recipe) for threat in given.checked_threats(threats)]
     data = material(models.build(model, dataset), dataset, device)
-    placed = (placed_in(federation, threat, recipe) for threat in threats)
     wanted = (CLEAN, *dict.fromkeys(t for t in placed if not t.is_clean))
     size = tile_size(data.model, federation, device)
     stacks = [
@@ -65,37 +66,6 @@ def train(
     order = {threat: i for i, threat in enumerate(wanted)}
     runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
     return Results(describe(data, dataset, recipe, federation), tuple(runs))
-
-
-def _check(
-    dataset: object, threats: Iterable[object], seeds: Iterable[object], recipe: object
-) -> tuple[int, ...]:
-    """The seeds, each once."""
-    if not isinstance(dataset, Dataset):
-        raise errors.TurncoatError(
-            f"dataset is {dataset!r}, but must be a Dataset: load(name) gives one, from_arrays(x, y) your own"
-        )
-    if not isinstance(recipe, Recipe):
-        raise errors.TurncoatError(f"recipe is {recipe!r}, but must be a Recipe(...)")
-    if not isinstance(seeds, Iterable):
-        raise errors.TurncoatError(f"seeds is {seeds!r}, but must be a list, such as seeds=[0]")
-    if not isinstance(threats, Sequence):
-        raise errors.TurncoatError(
-            f"threats is {threats!r}, but must be a list, such as threats=[Threat(0.25)]"
-        )
-    for threat in threats:
-        if not isinstance(threat, Threat):
-            raise errors.TurncoatError(f"threats hold {threat!r}, but must hold Threat(...) alone")
-        check_selection(threat)
-        if threat.schedule == "once" and (threat.aware or threat.knowledge != "omniscient"):
-            raise errors.TurncoatError(
-                "with schedule 'once' the flips are chosen by an honest run beforehand: leave out knowledge and"
-                " aware, or set schedule to 'epoch' or 'step'"
-            )
-    chosen = tuple(dict.fromkeys(errors.whole(seed, "a seed") for seed in seeds))
-    if not chosen:
-        raise errors.TurncoatError("no seeds given: name at least one, such as seeds=[0]")
-    return chosen
 
 
 def describe(data: Material, dataset: Dataset, recipe: Recipe, federation: Federation = POOLED) -> Setting:

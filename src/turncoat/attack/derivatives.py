@@ -7,7 +7,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.errors import TurncoatError
+from turncoat.errors import TurncoatError, reason
 from turncoat.models.criterion import Criterion
 from turncoat.models.scores import LogitsFn, check_logits
 
@@ -77,8 +77,7 @@ def _pulled(
             output, inputs, weights, retain_graph=True, create_graph=create_graph, materialize_grads=True
         )
     except RuntimeError as error:
-        reason = (str(error).splitlines() or [""])[0]
         raise TurncoatError(
-            f"the module's output has no gradient ({reason}): leave out what cuts the graph (detach, no_grad) and"
-            " what changes a value in place"
+            f"the module's output has no gradient ({reason(error)}): leave out what cuts the graph (detach, no_grad)"
+            " and what changes a value in place"
         ) from error

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from turncoat.attack.worst_flips import Flips
-from turncoat.errors import TurncoatError, shown
+from turncoat.errors import TurncoatError, known_arguments, reason, shown
 
 
+@known_arguments
 class FlippedLabels(Dataset):
     """A dataset of (input, label, ...) items with the labels that ``worst_flips`` chose.
 
@@ -28,13 +29,12 @@ class FlippedLabels(Dataset):
             raise TurncoatError(
                 f"flips is {shown(flips)}, but must be what worst_flips(model, x, y, flips=...) returns"
             )
-        readable = hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
-        if not readable or isinstance(dataset, IterableDataset):
+        if _length(dataset) is None or isinstance(dataset, IterableDataset):
             raise TurncoatError(
                 f"dataset is {shown(dataset)}, but must have a length and (input, label) items: for tensors"
                 " torch.utils.data.TensorDataset(x, y)"
             )
-        size = len(dataset)  # type: ignore[arg-type]
+        size = _length(dataset)
         if size != len(flips.labels):
             raise TurncoatError(f"the dataset has {size} examples, but the flips are for {len(flips.labels)}")
         self.dataset = dataset
@@ -50,8 +50,7 @@ class FlippedLabels(Dataset):
         except TurncoatError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise TurncoatError(f"item 0 of the dataset cannot be read ({reason})") from error
+            raise TurncoatError(f"item 0 of the dataset cannot be read ({reason(error)})") from error
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,6 +69,13 @@ class FlippedLabels(Dataset):
                 " examples in the dataset's order"
             )
         return x, _like(own, label), *rest
+
+
+def _length(dataset: object) -> int | None:
+    try:
+        return len(dataset) if hasattr(dataset, "__getitem__") else None  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _place(index: object, size: int) -> int:

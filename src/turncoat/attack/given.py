@@ -132,4 +132,7 @@ def checked_direction(params: Params, direction: str | Params) -> Params | None:
             f"the direction lacks {missing[0]!r}: give one tensor for each of {', '.join(params)}"
         )
     check_direction(params, direction)
+    for name, value in direction.items():
+        if not bool(value.isfinite().all()):
+            raise TurncoatError(f"the direction's {name!r} holds NaN or infinity, so nothing lies along it")
     return {name: value.to(params[name]) for name, value in direction.items()}

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
 from turncoat.direction import Params
-from turncoat.errors import TurncoatError, shown
+from turncoat.errors import TurncoatError, reason, shown
 from turncoat.models.scores import lacks_forward_mode, plain_kernels
 
 
@@ -35,7 +35,7 @@ class Body:
         try:
             result = functional_call(self.module, self.fixed | copies | values, (x,))
         except Exception as error:
-            if isinstance(error, TurncoatError) or lacks_forward_mode(error):
+            if isinstance(error, TurncoatError | torch.OutOfMemoryError) or lacks_forward_mode(error):
                 raise
             raise TurncoatError(_failure(error, x, self.params)) from error
         if not isinstance(result, Tensor):
@@ -108,5 +108,4 @@ def _failure(error: Exception, x: Tensor, params: Params) -> str:
     own = next(iter(params.values())).dtype
     if "dtype" in str(error) and isinstance(x, Tensor) and x.dtype != own:
         return f"x is {x.dtype}, which the module does not take: try x.to({own})"
-    reason = (str(error).splitlines() or [""])[0] or type(error).__name__
-    return f"the module does not take examples of shape {tuple(x.shape[1:])}: {reason}"
+    return f"the module does not take examples of shape {tuple(x.shape[1:])}: {reason(error)}"

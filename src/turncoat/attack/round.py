@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.selection import Rule, Selection, check_spent, spend
+from turncoat.attack.selection import Rule, Selection, ask, check_spent, spend
 from turncoat.direction import Params
 from turncoat.losses import residual, swap
 from turncoat.models.scores import centred
@@ -98,7 +98,7 @@ def choose_flips(
             mine = take(params, one, model.replica_axis)
             toward = take(direction, one, model.replica_axis)
             scores = scores_for("centred", model, mine, toward, x.index_select(0, members[rows])).squeeze(2)
-            chosen = rule(scores, labels[rows].clone(), q.flips, draw)
+            chosen = ask(rule, scores, labels[rows].clone(), q.flips, draw)
             allowed = torch.tensor(q.flips, device=labels.device)
             result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(
                 result.dtype
@@ -164,7 +164,7 @@ def _proposals(
     m, replicas = labels.shape
     if rule.needs == "nothing":
         blank = torch.zeros((), device=x.device).expand(m, model.classes, replicas)
-        proposed, priority = rule.propose(blank, labels, generator)
+        proposed, priority = rule.proposals(blank, labels, generator)
         return proposed.T.to(labels.dtype).contiguous(), priority.T.contiguous()
     proposed = torch.zeros(replicas, m, dtype=labels.dtype, device=x.device)
     priority = torch.full((replicas, m), torch.inf, device=x.device)
@@ -174,7 +174,7 @@ def _proposals(
             _prefix(direction, active, model.replica_axis),
         )
         scores = scores_for(rule.needs, model, mine, toward, x.index_select(0, members[rows]))
-        best, value = rule.propose(scores, labels[rows, :active], generator)
+        best, value = rule.proposals(scores, labels[rows, :active], generator)
         proposed[:active, rows] = best.T.to(labels.dtype)
         priority[:active, rows] = value.T.to(priority.dtype)
     return proposed, priority

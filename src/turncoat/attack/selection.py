@@ -6,6 +6,7 @@ engine runs it once for a stack of replicas; calling the rule does the same for 
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -46,8 +47,63 @@ class Selection:
         generator: torch.Generator,
     ) -> Int[Tensor, " n"]:
         """The labels after at most ``flips`` changes; ``labels`` itself is left as it was."""
-        proposed, priority = self.propose(scores, labels, generator)
+        proposed, priority = self.proposals(scores, labels, generator)
         return spend(proposed.to(labels.dtype), priority, labels, min(flips, len(labels)))
+
+    def proposals(
+        self, scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
+    ) -> Proposal:
+        """A label and a priority for every example.
+
+        Raises:
+            TurncoatError: if ``propose`` fails, or gives no two tensors of the labels' shape.
+        """
+        result = _attempted(
+            self.propose,
+            (scores, labels, generator),
+            "propose(scores, labels, generator)",
+            "labels and priorities",
+        )
+        shapes = [getattr(part, "shape", None) for part in result] if isinstance(result, tuple | list) else []
+        if shapes != [labels.shape] * 2:
+            raise errors.TurncoatError(
+                f"selection {_name(self.propose)} proposed {errors.shown(shapes or result)}, but must give two tensors"
+                f" of shape {tuple(labels.shape)}: labels and priorities"
+            )
+        return result[0], result[1]
+
+
+def ask(
+    rule: "Selection | Rule",
+    scores: Float[Tensor, "n c"],
+    labels: Int[Tensor, " n"],
+    flips: int,
+    generator: torch.Generator,
+) -> object:
+    """What a rule makes of these examples, not yet judged.
+
+    Raises:
+        TurncoatError: if the rule fails.
+    """
+    given = (scores, labels, flips, generator)
+    if isinstance(rule, Selection):
+        return rule(*given)
+    return _attempted(rule, given, "rule(scores, labels, flips, generator)", "the new labels")
+
+
+def _attempted(call: Callable[..., object], given: tuple[object, ...], form: str, result: str) -> Any:
+    try:
+        return call(*given)
+    except errors.TurncoatError:
+        raise
+    except Exception as error:
+        raise errors.TurncoatError(
+            f"selection {_name(call)} failed ({errors.reason(error)}): it is called as {form} and must return {result}"
+        ) from error
+
+
+def _name(call: object) -> str:
+    return str(getattr(call, "__name__", type(call).__name__))
 
 
 def spend(
@@ -180,7 +236,7 @@ def flip_labels(
     """
     own = labels[members]
     rule = resolve(selection)
-    chosen = rule(scores[members].clone(), own.clone(), flips, generator)
+    chosen = ask(rule, scores[members].clone(), own.clone(), flips, generator)
     allowed = torch.tensor(flips, device=labels.device)
     result = labels.clone()
     result[members] = check_spent(chosen, own, allowed, scores.shape[1]).to(labels.dtype)

@@ -24,6 +24,7 @@ from turncoat.models.scores import directional
 from turncoat.models.stack import head_only
 
 
+@errors.known_arguments
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flips:
     """Chosen labels, and what they do to the objective ⟨-∇L, Δ⟩, with L the loss over all given rows at once.
@@ -44,7 +45,18 @@ class Flips:
     alignment_after_training: float | None = None
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("labels", "indices", "gain"):
+            value = getattr(self, name)
+            if not isinstance(value, Tensor) or value.ndim != 1:
+                raise errors.TurncoatError(
+                    f"{name} is {errors.shown(value)}, but must be a tensor of one axis, as from worst_flips"
+                )
+        for name in ("alignment_before", "alignment_after"):
+            errors.real(getattr(self, name), name)
 
+
+@errors.known_arguments
 def worst_flips(
     module: nn.Module,
     x: Tensor,

@@ -9,7 +9,7 @@ from turncoat.data.dataset import Dataset, build, from_arrays
 from turncoat.data.files import read_file
 from turncoat.data.scale import SCALES
 from turncoat.data.source import only
-from turncoat.errors import TurncoatError, choose
+from turncoat.errors import TurncoatError, choose, known_arguments, share, shown, whole
 
 __all__ = ["DATASETS", "SCALES", "Dataset", "Status", "fetch", "from_arrays", "load", "status", "verify"]
 
@@ -28,6 +28,7 @@ class Status(NamedTuple):
     folder: str
 
 
+@known_arguments
 def load(
     name: str | Path,
     scale: str = "unit",
@@ -47,7 +48,11 @@ def load(
         TurncoatError: if the name or scale is unknown, or the files cannot be had or used.
     """
     choose(scale, SCALES, "scale")
-    if str(name) not in DATASETS:
+    share(test_share, "test_share")
+    whole(seed, "seed")
+    if not isinstance(fetch, bool):
+        raise TurncoatError(f"fetch is {shown(fetch)}, but must be True or False")
+    if not isinstance(name, str | Path) or str(name) not in DATASETS:
         return read_file(_own_path(name), label, test_share, seed, scale)
     if label is not None or test_share != 0.2 or seed != 0:
         raise TurncoatError(
@@ -140,7 +145,9 @@ def _provide(name: str, collection: Collection, fetch: bool) -> None:
 def _own_path(name: str | Path) -> Path:
     """Take what is not a known name for a path, unless it looks like a mistyped name."""
     if not isinstance(name, str | Path) or not str(name).strip():
-        raise TurncoatError(f"data set is {name!r}; give one of {', '.join(DATASETS)}, or the path of a file")
+        raise TurncoatError(
+            f"data set is {shown(name)}; give one of {', '.join(DATASETS)}, or the path of a file"
+        )
     path = Path(name).expanduser()
     if isinstance(name, str) and not path.suffix and "/" not in name and not path.exists():
         choose(name, DATASETS, "data set")

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from turncoat.errors import TurncoatError
+from turncoat.errors import TurncoatError, shown
+
+LARGEST = 1e15  # of a feature; sums of its squares stay far below what float32 holds
 
 
 def require_finite(x: np.ndarray | Tensor, what: str) -> None:
@@ -92,6 +94,11 @@ def require_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classe
     Raises:
         TurncoatError: if they do not fit each other or a value is not allowed.
     """
+    for name, value in (("features", x), ("labels", y)):
+        if not isinstance(value, Tensor):
+            raise TurncoatError(
+                f"{what}: {name} are {shown(value)}, but must be a tensor: from_arrays(x, y) takes anything else"
+            )
     if x.dtype != torch.float32 or y.dtype != torch.int64:
         raise TurncoatError(f"{what}: types are {x.dtype} and {y.dtype}, but must be float32 and int64")
     if x.ndim != 2 or y.ndim != 1 or len(x) != len(y) or x.shape[1] != math.prod(shape):
@@ -102,7 +109,19 @@ def require_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classe
     if x.numel() == 0:
         raise TurncoatError(f"{what} is empty (shape {tuple(x.shape)})")
     require_finite(x, what)
+    _require_squares(x, what)
     require_labels(y, classes, what)
+
+
+def _require_squares(x: Tensor, what: str) -> None:
+    """Refuse features whose squares float32 cannot add up: no gradient of theirs would be a number."""
+    largest = max(abs(float(bound)) for bound in x.aminmax())
+    if largest > LARGEST:
+        row, column = (x.abs() == largest).nonzero()[0].tolist()
+        raise TurncoatError(
+            f"{what}: row {row}, column {column} is {float(x[row, column]):.3g} (counted from 0), but features may"
+            f" reach {LARGEST:.0e}: give scale='standard', or divide the column by a fitting unit"
+        )
 
 
 def count_classes(y: np.ndarray, what: str) -> int:
@@ -115,9 +134,9 @@ def count_classes(y: np.ndarray, what: str) -> int:
     if len(found) and (found[0] < 0 or found[-1] != len(found) - 1):
         missing = int(np.flatnonzero(found != np.arange(len(found)))[0])
         told = "is negative" if found[0] < 0 else f"is the largest, but {missing} never occurs"
-        shown = int(found[0]) if found[0] < 0 else int(found[-1])
+        first = int(found[0]) if found[0] < 0 else int(found[-1])
         raise TurncoatError(
-            f"{what}: label {shown} {told}; labels must be integers 0..C-1: renumber them, for example "
+            f"{what}: label {first} {told}; labels must be integers 0..C-1: renumber them, for example "
             "with numpy.unique(y, return_inverse=True)[1]"
         )
     return len(found)
@@ -152,6 +171,8 @@ def listed(names: Sequence[str], most: int = 8) -> str:
 
 def _array(values: Any, what: str) -> np.ndarray:
     if isinstance(values, Tensor):
+        if values.layout != torch.strided:
+            raise TurncoatError(f"{what} is a {values.layout} tensor, but must be dense: give it .to_dense()")
         # NumPy knows no bfloat16.
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
     try:

@@ -14,9 +14,10 @@ from turncoat.data import checks
 from turncoat.data.scale import SCALES
 from turncoat.data.source import Source
 from turncoat.data.split import stratified
-from turncoat.errors import TurncoatError, choose, whole
+from turncoat.errors import TurncoatError, choose, known_arguments, reason, shown, text, whole
 
 
+@known_arguments
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Training and test examples; ``shape`` is one example's shape before flattening, channel first.
@@ -37,7 +38,14 @@ class Dataset:
     class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        text(self.name, "name")
         whole(self.classes, f"{self.name}: classes", 2)
+        text(self.scale, f"{self.name}: scale")
+        if not isinstance(self.shape, tuple) or not isinstance(self.class_names, tuple):
+            raise TurncoatError(
+                f"{self.name}: shape is {shown(self.shape)}, class_names {shown(self.class_names)}, but both must be"
+                " tuples"
+            )
         for what, x, y in (("training", self.x, self.y), ("test", self.x_test, self.y_test)):
             checks.require_part(f"{self.name}, {what} part", x, y, self.shape, self.classes)
         if bool((self.y == self.y[0]).all()):
@@ -84,11 +92,11 @@ class Dataset:
         names = ("x", "y", "x_test", "y_test")
         try:
             moved = replace(self, **{name: getattr(self, name).to(device) for name in names})
-        except (RuntimeError, AssertionError) as error:
-            reason = "allowed: cpu; PyTorch finds no CUDA device here"
+        except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+            why = "allowed: cpu; PyTorch finds no CUDA device here"
             if torch.cuda.is_available():  # it may be full, or have another number
-                reason = f"allowed: cpu, cuda; {(str(error).splitlines() or [''])[0]}"
-            raise TurncoatError(f"device {str(device)!r} cannot be used here ({reason})") from error
+                why = f"allowed: cpu, cuda; {reason(error)}"
+            raise TurncoatError(f"device {shown(device)} cannot be used here ({why})") from error
         if "fingerprint" in self.__dict__:
             moved.__dict__["fingerprint"] = self.fingerprint
         return moved
@@ -106,6 +114,7 @@ def build(source: Source, name: str, scale: str) -> Dataset:
     return Dataset(name, x, y, x_test, y_test, source.classes, source.shape, scale, source.class_names)
 
 
+@known_arguments
 def from_arrays(
     x: Any,
     y: Any,
@@ -128,6 +137,7 @@ def from_arrays(
             small to be split.
     """
     choose(scale, SCALES, "scale")
+    text(name, "name")
     if classes is not None:
         whole(classes, f"{name}: classes", 2)
     if (x_test is None) != (y_test is None):

@@ -6,6 +6,7 @@ from turncoat import errors
 from turncoat.fields import described
 
 
+@errors.known_arguments
 @dataclasses.dataclass(frozen=True)
 class Federation:
     """Workers that send messages each round and a server that aggregates them; 0 workers: all data pooled.
@@ -38,10 +39,10 @@ class Federation:
 
     def _check_pooled(self) -> None:
         for field in dataclasses.fields(self):
-            if getattr(self, field.name) != field.default:
+            value = getattr(self, field.name)
+            if not isinstance(value, type(field.default)) or value != field.default:
                 raise errors.TurncoatError(
-                    f"{field.name} = {getattr(self, field.name)!r} needs workers: give workers too, such as"
-                    " workers = 10"
+                    f"{field.name} = {errors.shown(value)} needs workers: give workers too, such as workers = 10"
                 )
 
     def _check_crowd(self) -> None:
@@ -49,7 +50,7 @@ class Federation:
         from turncoat.federation.aggregators import aggregator
         from turncoat.federation.partition import parse
 
-        parse(self.partition)
+        parse(errors.text(self.partition, "partition"))
         aggregator(errors.text(self.aggregator, "aggregator"))
         if self.hostile > self.workers:
             raise errors.TurncoatError(

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from turncoat.errors import TurncoatError, shown
+from turncoat.errors import TurncoatError, reason, shown
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -163,8 +163,7 @@ def _one(loss: Loss, z: Float[Tensor, " c"], label: Tensor) -> Float[Tensor, ""]
     try:
         value = loss(z, label)
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise TurncoatError(f"the loss failed on one example ({reason}): {ONE}") from error
+        raise TurncoatError(f"the loss failed on one example ({reason(error)}): {ONE}") from error
     if not isinstance(value, Tensor) or value.ndim != 0:
         came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
         raise TurncoatError(f"the loss gives {came}: {ONE}")

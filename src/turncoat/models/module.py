@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from turncoat.direction import Params
+from turncoat.errors import TurncoatError, reason
 from turncoat.models.probe import fits, last_layer
-from turncoat.models.scores import directional
+from turncoat.models.scores import directional, lacks_forward_mode
 from turncoat.models.stack import Model, Pullback
 
 TILE = 8  # replicas whose activations are held at once
@@ -77,7 +78,14 @@ def functional(module: nn.Module) -> Call:
 
     def call(params: Params, x: Tensor) -> Tensor:
         here = {name: value.to(x.device) for name, value in fixed.items()}
-        result: Tensor = functional_call(module, here | params, (x,))
+        try:
+            result: Tensor = functional_call(module, here | params, (x,))
+        except Exception as error:
+            if isinstance(error, TurncoatError | torch.OutOfMemoryError) or lacks_forward_mode(error):
+                raise
+            raise TurncoatError(
+                f"the model fails on {len(x)} examples of shape {tuple(x.shape[1:])}: {reason(error)}"
+            ) from error
         return result
 
     return call
