@@ -25,6 +25,16 @@ def own_rows(residual: Float[Tensor, "n c r"], rows: int) -> Float[Tensor, "n ro
     return residual if rows > 1 else residual[:, 1:]
 
 
+def own_first(weight: Float[Tensor, "d1 rows r"]) -> Float[Tensor, "r rows d1"]:
+    """The same memory seen replica by replica, one row of weights per class."""
+    return weight.permute(2, 1, 0)
+
+
+def lay_own(params: Params) -> Params:
+    """The same weights where those of a replica's class lie side by side: its batched products run fastest then."""
+    return {WEIGHT: own_first(params[WEIGHT]).clone(memory_format=torch.contiguous_format).permute(2, 1, 0)}
+
+
 def logistic(features: int, classes: int) -> Model:
     """The stack for ``features`` inputs: binary (one row, logits (0, z)) for 2 classes, else softmax."""
     rows = 1 if classes == 2 else classes
@@ -46,6 +56,15 @@ def logistic(features: int, classes: int) -> Model:
 
     def forward(params: Params, x: Tensor) -> tuple[Float[Tensor, "n c r"], Pullback]:
         return project(params, x), pullback(params, x)
+
+    def forward_own(params: Params, x: Tensor) -> tuple[Float[Tensor, "b c r"], Pullback]:
+        z = torch.bmm(own_first(params[WEIGHT]), x.transpose(1, 2)).permute(2, 1, 0)
+
+        def pull(residual: Tensor, into: Params, weight: float) -> None:
+            rest = own_rows(residual, rows).permute(2, 1, 0)
+            own_first(into[WEIGHT]).baddbmm_(rest, x, alpha=weight)
+
+        return z if rows > 1 else torch.cat([torch.zeros_like(z), z], 1), pull
 
     def scores(params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
         return project(direction, x)  # the logits are linear: their derivative along Δ is x·Δ
@@ -80,6 +99,8 @@ def logistic(features: int, classes: int) -> Model:
         logits=project,
         forward=forward,
         pullback=pullback,
+        forward_own=forward_own,
+        lay_own=lay_own,
         scores=scores,
         replica_axis={WEIGHT: 2},
         head=(WEIGHT,),

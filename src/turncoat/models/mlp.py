@@ -6,6 +6,8 @@ batched product and neither product nor gradient needs a copy. Of the layouts tr
 fastest: a step takes about a tenth longer than its matrix products alone.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -43,6 +45,7 @@ def mlp(features: int, classes: int, hidden: int = 128) -> Model:
         logits=logits,
         forward=forward,
         pullback=lambda params, x: _pullback(params, x, _first(params[HIDDEN], x).relu_()),
+        forward_own=forward_own,
         scores=scores,
         replica_axis={HIDDEN: 0, WEIGHT: 0, BIAS: 0},
         head=(WEIGHT, BIAS),
@@ -63,6 +66,16 @@ def forward(params: Params, x: Float[Tensor, "n d1"]) -> tuple[Float[Tensor, "n 
     return _outward(_second(params, active)), _pullback(params, x, active)
 
 
+def forward_own(params: Params, x: Float[Tensor, "r b d1"]) -> tuple[Float[Tensor, "b c r"], Pullback]:
+    """The same where every network has rows of its own."""
+    active = torch.bmm(params[HIDDEN], x.transpose(1, 2)).relu_()
+
+    def add_first(into: Params, back: Float[Tensor, "r h b"], weight: float) -> None:
+        into[HIDDEN].baddbmm_(back, x, alpha=weight)
+
+    return _outward(_second(params, active)), _pullback_through(params, active, add_first)
+
+
 def scores(params: Params, x: Float[Tensor, "n d1"], direction: Params) -> Float[Tensor, "n c r"]:
     """Directional derivative of the logits; parameters that ``direction`` leaves out do not move."""
     active = _first(params[HIDDEN], x)
@@ -77,6 +90,17 @@ def scores(params: Params, x: Float[Tensor, "n d1"], direction: Params) -> Float
 
 
 def _pullback(params: Params, x: Tensor, active: Float[Tensor, "r h n"]) -> Pullback:
+    def add_first(into: Params, back: Float[Tensor, "r h n"], weight: float) -> None:
+        into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
+
+    return _pullback_through(params, active, add_first)
+
+
+def _pullback_through(
+    params: Params, active: Float[Tensor, "r h n"], add_first: Callable[[Params, Tensor, float], None]
+) -> Pullback:
+    """Back through the second layer; ``add_first`` then adds the first layer's part."""
+
     def pull(residual: Tensor, into: Params, weight: float) -> None:
         rest = _inward(residual)
         # ``into`` may be the parameters themselves: what is read of them is read before the first addition
@@ -84,7 +108,7 @@ def _pullback(params: Params, x: Tensor, active: Float[Tensor, "r h n"]) -> Pull
         back = torch.ops.aten.threshold_backward(back, active, 0)
         into[WEIGHT].baddbmm_(rest, active.transpose(1, 2), alpha=weight)
         into[BIAS].add_(rest.sum(2, keepdim=True), alpha=weight)
-        into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
+        add_first(into, back, weight)
 
     return pull
 

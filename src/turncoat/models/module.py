@@ -4,6 +4,7 @@ On a GPU the replicas run together by ``vmap``; on the CPU one after the other, 
 products and convolutions over many small weights are slower than one at a time) and holds less memory.
 """
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -60,6 +61,7 @@ def module_stack(
         logits=logits,
         forward=lambda params, x: _forward(functional(module), params, x),
         pullback=lambda params, x: _forward(functional(module), params, x)[1],
+        forward_own=lambda params, x: _forward(functional(module), params, x, own=True),
         scores=lambda params, x, direction: _scores(functional(module), params, x, direction),
         replica_axis=dict.fromkeys(trained, 0),
         head=last_layer(module, lambda: module(few)),
@@ -98,30 +100,31 @@ def seeded(make: Callable[[], nn.Module], seed: int) -> nn.Module:
         return make()
 
 
-def stacked(call: Call) -> Call:
-    """The same for a stack: logits (n, c, r)."""
+def stacked(call: Call, own: bool = False) -> Call:
+    """The same for a stack: logits (n, c, r); with ``own``, replica j sees x[j]."""
 
     def run(params: Params, x: Tensor) -> Tensor:
         if x.is_cuda:
-            together: Tensor = vmap(call, (0, None), out_dims=2)(params, x)
+            together: Tensor = vmap(call, (0, 0 if own else None), out_dims=2)(params, x)
             return together
-        return torch.stack([call(one, x) for one in _each(params)], 2)
+        seen = x if own else itertools.repeat(x)
+        return torch.stack([call(one, rows) for one, rows in zip(_each(params), seen, strict=False)], 2)
 
     return run
 
 
-def _forward(call: Call, params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+def _forward(call: Call, params: Params, x: Tensor, own: bool = False) -> tuple[Tensor, Pullback]:
     # copies: the caller may step the parameters in place before the last replica is pulled back
     if x.is_cuda:
         stacks = [{name: value.detach().clone().requires_grad_() for name, value in params.items()}]
         with torch.enable_grad():
-            outs = [stacked(call)(stacks[0], x)]
+            outs = [stacked(call, own)(stacks[0], x)]
         return outs[0].detach(), lambda residual, into, weight: _pull(
             stacks[0], outs[0], residual, into, weight
         )
     leaves = [{name: v.detach().clone().requires_grad_() for name, v in one.items()} for one in _each(params)]
     with torch.enable_grad():
-        outs = [call(leaf, x) for leaf in leaves]
+        outs = [call(leaf, x[j] if own else x) for j, leaf in enumerate(leaves)]
 
     def pull(residual: Tensor, into: Params, weight: float) -> None:
         for j, (leaf, out) in enumerate(zip(leaves, outs, strict=True)):

@@ -1,4 +1,4 @@
-"""A model as pure functions over a stack of r replicas that eat the same inputs.
+"""A model as pure functions over a stack of r replicas that eat the same inputs, or each its own.
 
 Logits are (n, c, r): with the classes before the replicas, softmax runs vectorised over a contiguous axis.
 """
@@ -19,6 +19,11 @@ Pullback = Callable[[Tensor, Params, float], None]
 """
 
 
+def copies(params: Params) -> Params:
+    """The same values in memory of their own."""
+    return {name: value.clone() for name, value in params.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """A stack of replicas of one architecture.
@@ -34,6 +39,8 @@ class Model:
     logits: Callable[[Params, Tensor], Tensor]  # (n, c, r)
     forward: Callable[[Params, Tensor], tuple[Tensor, Pullback]]  # logits, and how to pull a residual back
     pullback: Callable[[Params, Tensor], Pullback]  # the same where the logits are not wanted
+    # the same where every replica has rows of its own: (r, b, …) → logits (b, c, r)
+    forward_own: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
     # directional derivative of the logits, (n, c, r); parameters that the direction leaves out do not move
     scores: Callable[[Params, Tensor, Params], Tensor]
     replica_axis: dict[str, int]
@@ -41,6 +48,9 @@ class Model:
     tile: int
     chunk: int = 4096  # examples per pass over the whole data
     curvature: float | None = None  # bound on the loss's Hessian over XᵀX/n, where the model is linear
+    lay_own: Callable[[Params], Params] = (
+        copies  # the same values in the memory that forward_own is fastest with
+    )
     recordable: bool = False  # a step launches the same kernels every time and asks nothing of the CPU
     # For a federation, where a model has something faster than the generic form in federation.messages:
     pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)
