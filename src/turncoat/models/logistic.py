@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turncoat.direction import Params
 from turncoat.losses import residual
+from turncoat.models.span import Span
 from turncoat.models.stack import Model, Pullback
 
 WEIGHT = "weight"
@@ -101,6 +102,7 @@ def logistic(features: int, classes: int) -> Model:
         pullback=pullback,
         forward_own=forward_own,
         lay_own=lay_own,
+        span=Span(WEIGHT, rows),
         scores=scores,
         replica_axis={WEIGHT: 2},
         head=(WEIGHT,),

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.direction import Params
+from turncoat.models.span import Span
 
 Pullback = Callable[[Tensor, Params, float], None]
 """``pullback(residual (n c r), into, weight)`` adds weight · Σ_i J_iᵀ residual_i to ``into``, in place.
@@ -51,6 +52,7 @@ class Model:
     lay_own: Callable[[Params], Params] = (
         copies  # the same values in the memory that forward_own is fastest with
     )
+    span: Span | None = None  # a linear model's training by one coefficient per own row
     recordable: bool = False  # a step launches the same kernels every time and asks nothing of the CPU
     # For a federation, where a model has something faster than the generic form in federation.messages:
     pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)
