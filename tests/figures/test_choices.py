@@ -56,6 +56,14 @@ def test_filters_keep_clean_runs_and_random_flips(curves):
     assert not any("untargeted" in (gid or "") or "k=0.2" in (gid or "") for gid in gids(figure))
 
 
+def test_a_model_of_ones_own_is_chosen_with_its_code_or_without(curves):
+    both = pd.concat([curves.assign(model=f"nets:make@{code}") for code in ("0123456789", "abcdefabcd")])
+    with pytest.raises(TurncoatError, match="model is 'nets:make@0123456789' or 'nets:make@abcdefabcd'"):
+        FIGURES["budget"].draw(both, where={"model": "nets:make"})
+    for name, rows in (("nets:make@abcdefabcd", both), ("nets:make", both.iloc[: len(curves)])):
+        assert "model nets:make@" in caption_of(FIGURES["budget"].draw(rows, where={"model": name}))
+
+
 def test_a_rule_is_chosen_among_several(curves):
     optimal = curves[(curves["selection"] == "optimal") & (curves["write_access"] > 0)]
     both = pd.concat([curves, optimal.assign(selection="as_printed", accuracy=0.5)])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from turncoat import errors, metrics
 from turncoat.fields import descriptions
+from turncoat.own_code import split
 from turncoat.recipe import Recipe
 from turncoat.sweep.cells import short
 from turncoat.sweep.frames import say_which_file
@@ -133,6 +134,8 @@ def keep(frame: pd.DataFrame, where: Mapping[str, object] | None, compared: bool
         match = frame[column].isin(_listed(wanted))
         if column == "fingerprint":
             match |= frame[column].map(short).isin(_listed(wanted))
+        elif column == "model":
+            match |= frame[column].map(lambda name: split(name)[0]).isin(_listed(wanted))
         if not match.any():
             there = ", ".join(map(repr, _values(frame[column])[:8]))
             raise errors.TurncoatError(f"no results with {column} = {wanted!r} (there are: {there})")

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from functools import partial
 
-from turncoat import errors
+from turncoat import errors, own_code
 from turncoat.data.dataset import Dataset
 from turncoat.models.factory import factory
 from turncoat.models.logistic import logistic
 from turncoat.models.mlp import mlp
 from turncoat.models.module import module_stack
-from turncoat.models.stack import Model
+from turncoat.models.stack import Model, shapes
 from turncoat.models.vit import SIZES, VisionTransformer
 
-__all__ = ["MODELS", "Model", "build"]
+__all__ = ["MODELS", "Model", "build", "coded", "is_own"]
 
 FEW = 3  # examples on which a module is tried
 
@@ -34,10 +34,10 @@ def build(name: str, data: Dataset) -> Model:
     """The stack of that name for this data's shape.
 
     A name of ``MODELS``; ``mlp:64`` for another hidden width; or ``mypkg.nets:make``, a factory of one's own
-    (see ``factory``).
+    (see ``factory``), with the digest of ``coded`` behind it or without.
 
     Raises:
-        TurncoatError: for an unknown name, or a factory's module that does not fit.
+        TurncoatError: for an unknown name, a factory's module that does not fit, or code that has another digest.
     """
     family, colon, option = name.partition(":") if isinstance(name, str) else ("", "", "")
     if not colon:
@@ -46,7 +46,36 @@ def build(name: str, data: Dataset) -> Model:
         return mlp(data.d, data.classes, _width(name, option))
     if family in MODELS:
         raise errors.TurncoatError(f"model {name!r}: {family!r} has no options; write {family!r} alone")
-    return module_stack(name, factory(name, data), data.x[:FEW], data.shape, data.classes)
+    model = module_stack(name, factory(name, data), data.x[:FEW], data.shape, data.classes)
+    plain, code = own_code.split(name)
+    if code and code != (now := _digest(name, model)):
+        raise errors.TurncoatError(
+            f"model {plain!r} is no longer that of {code}, but of {now}: its code was edited"
+        )
+    return model
+
+
+def coded(name: str, data: Dataset) -> str:
+    """The name of a model with the digest of its code behind it, where that is one's own.
+
+    The digest changes with the source and with the names and shapes of the parameters.
+
+    Raises:
+        TurncoatError: as ``build``.
+    """
+    if not is_own(name):
+        return name
+    return f"{own_code.split(name)[0]}@{_digest(name, build(name, data))}"
+
+
+def is_own(name: str) -> bool:
+    """Whether a model is a factory of one's own."""
+    family, colon, _ = name.partition(":")
+    return bool(colon) and family not in MODELS
+
+
+def _digest(name: str, model: Model) -> str:
+    return own_code.digest(name, shapes(model))
 
 
 def _width(name: str, option: str) -> int:

@@ -4,6 +4,7 @@ Logits are (n, c, r): with the classes before the replicas, softmax runs vectori
 """
 
 import dataclasses
+import json
 from collections.abc import Callable
 
 import torch
@@ -61,6 +62,12 @@ class Model:
         None  # (w, b, …), (w, b, r) → (w, r, p)
     )
     example_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None  # (n, …), (n, r) → (n, r)
+
+
+def shapes(model: Model) -> str:
+    """The names and shapes of one replica's parameters, in their order."""
+    one = model.init(torch.Generator(), 1)
+    return json.dumps({name: list(value.shape) for name, value in one.items()})
 
 
 def zeros(params: Params) -> Params:

@@ -18,7 +18,7 @@ from turncoat.data import DATASETS, SCALES, load
 from turncoat.errors import TurncoatError
 from turncoat.federation.threats import check_selection, placed_in
 from turncoat.fields import descriptions
-from turncoat.models import MODELS
+from turncoat.models import MODELS, coded, is_own
 from turncoat.sweep.budgets import BUDGET, derived
 from turncoat.sweep.cells import DEFAULTS, KEYS, PARTS, Cell, clean_twin, normalised, why_idle
 from turncoat.sweep.setup import Setup
@@ -142,19 +142,27 @@ def cells(experiment: Experiment) -> list[Cell]:
             here = [twin for cell in asked for twin in (clean_twin(normalised(cell)), normalised(cell))]
             _refuse_idle(axes, asked, here)
             found |= dict.fromkeys(here)
-        fingerprints = {setup: fingerprint(setup) for setup in {cell.setup for cell in found}}
+        told = {setup: tell_apart(setup) for setup in {cell.setup for cell in found}}
         return [
-            dataclasses.replace(cell, seed=seed, fingerprint=fingerprints[cell.setup])
+            dataclasses.replace(cell, setup=told[cell.setup][0], seed=seed, fingerprint=told[cell.setup][1])
             for seed in experiment.seeds
             for cell in found
         ]
 
 
-def fingerprint(setup: Setup) -> str:
-    """That of a data file of one's own; empty for a named data set, whose files are checked by their sums."""
-    if setup.dataset in DATASETS:
-        return ""
-    return load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share).fingerprint
+def tell_apart(setup: Setup) -> tuple[Setup, str]:
+    """What tells files of one's own from what they were: the model's name with its code, the data's fingerprint.
+
+    The fingerprint is empty for a named data set, whose files are checked by their sums.
+
+    Raises:
+        TurncoatError: if the data or the model can't be had.
+    """
+    if setup.dataset in DATASETS and not is_own(setup.model):
+        return setup, ""
+    data = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
+    fingerprint = "" if setup.dataset in DATASETS else data.fingerprint
+    return dataclasses.replace(setup, model=coded(setup.model, data)), fingerprint
 
 
 class telling:

@@ -17,6 +17,7 @@ from turncoat.data import load
 from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
 from turncoat.metrics import chance
+from turncoat.models.stack import shapes
 from turncoat.recipe import Recipe
 from turncoat.sweep import leases, owners, processes
 from turncoat.sweep.cells import Cell, config, key
@@ -93,7 +94,7 @@ def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planne
             continue
         model = prepared(alike[0].setup, alike[0].fingerprint, device).model
         tile = tile_size(model, alike[0].federation, device)
-        for stack in stacks(alike, tile, known):
+        for stack in stacks(alike, tile, known, shapes(model)):
             yield Planned(stack, start(stack, device).steps(), lanes_for(model))
 
 
