@@ -28,7 +28,7 @@ def test_json_is_what_was_promised(quick: dict[str, Any]) -> None:
     assert set(quick["harm"]) == STATISTICS
     assert quick["harm"] == quick["attacked"]["harm"]
     assert quick["threat"]["write_access"] == quick["threat"]["local_budget"] == 0.5
-    assert quick["recipe"]["epochs"] == 4 and quick["setup"]["dataset"] == "digits"
+    assert quick["recipe"]["epochs"] == 4 and quick["problem"]["dataset"] == "digits"
     assert quick["seeds"] == [0, 1] and quick["warnings"] == []
     assert quick["versions"]["turncoat"] == package.__version__
     assert 0 < quick["step_stability"] < 1 and quick["global_budget"] == 0.25

@@ -94,7 +94,7 @@ def test_what_the_user_asks_for_takes_the_place_of_the_file() -> None:
     found = experiment.cells(asked)
     assert {cell.seed for cell in found} == {3, 5}
     assert {cell.recipe.epochs for cell in found} == {7}
-    assert {cell.setup.scale for cell in found} == {"raw"}
+    assert {cell.problem.scale for cell in found} == {"raw"}
     assert asked.device == "cuda"
     assert plan.cut(ARTEFACTS["B:fig9"], asked) == "7 of 200 epochs; 2 of 6 seeds"
 

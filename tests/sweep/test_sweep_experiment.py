@@ -12,7 +12,7 @@ from turncoat.fields import descriptions
 from turncoat.sweep import experiment
 from turncoat.sweep.cells import KEYS, PARTS, Cell, config, from_config, key, normalised, random_twin
 from turncoat.sweep.experiment import cells, read
-from turncoat.sweep.setup import Setup
+from turncoat.sweep.problem import Problem
 
 
 def cell(seed: int = 0, fingerprint: str = "", **parts: Any) -> Cell:
@@ -27,7 +27,7 @@ def file(folder: Path, text: str) -> Path:
 
 
 def test_keys_are_the_described_fields_of_all_parts() -> None:
-    wanted = [*descriptions(Setup), *descriptions(Recipe), *descriptions(Threat)]
+    wanted = [*descriptions(Problem), *descriptions(Recipe), *descriptions(Threat)]
     assert set(wanted) <= set(KEYS)
     assert len(KEYS) == sum(len(descriptions(part)) for part in PARTS.values()), "two parts share a name"
 
@@ -46,7 +46,7 @@ def test_lists_are_swept_and_the_clean_run_is_added(tmp_path: Path) -> None:
 def test_settings_are_swept_too(tmp_path: Path) -> None:
     text = 'scale = ["raw", "unit"]\nlearning_rate = [0.1, 1]\nwrite_access = 0.5\nseeds = 1\n'
     found = cells(read(file(tmp_path, text)))
-    settings = {(c.setup.scale, c.recipe.learning_rate) for c in found}
+    settings = {(c.problem.scale, c.recipe.learning_rate) for c in found}
     assert settings == {("raw", 0.1), ("raw", 1.0), ("unit", 0.1), ("unit", 1.0)}
     assert sum(c.threat.is_clean for c in found) == 4
 
@@ -74,7 +74,7 @@ def test_the_key_depends_on_every_field() -> None:
     threat = Threat(0.5, 0.5)
     found = [
         cell(threat=threat),
-        cell(threat=threat, setup=Setup(scale="raw")),
+        cell(threat=threat, problem=Problem(scale="raw")),
         cell(threat=threat, recipe=Recipe(epochs=199)),
         cell(threat=threat, recipe=Recipe(batch_size=63)),
         cell(threat=Threat(0.5, 0.5, goal="targeted")),

@@ -38,22 +38,21 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
     """Attack one model: clean training, the threat, and random flips of the same budget."""
     from turncoat.analysis.train import train
     from turncoat.cli import comparison
-    from turncoat.data import load
     from turncoat.sweep import experiment
     from turncoat.sweep.cells import random_twin
+    from turncoat.sweep.prepared import read
 
     asked = experiment.experiment({"selection": "optimal"} | options.given(values))
     cell = next((c for c in experiment.cells(asked) if not c.threat.is_clean), None)
     if cell is None:
         raise TurncoatError(_nobody(options.given(values)))
-    setup = cell.setup
-    dataset = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
+    dataset = read(cell.problem)
     refuse_idle(cell, dataset)
     random = random_twin(cell)
     with bar("training", quiet or as_json) as report:
         results = train(
             dataset,
-            setup.model,
+            cell.problem.model,
             threats=(cell.threat, random.threat),
             seeds=asked.seeds,
             recipe=cell.recipe,

@@ -1,4 +1,4 @@
-"""Command-line options made from the described fields of Setup, Recipe, Federation and Threat."""
+"""Command-line options made from the described fields of Problem, Recipe, Federation and Threat."""
 
 import dataclasses
 import types
@@ -11,11 +11,11 @@ import click
 from turncoat.federation.federation import Federation
 from turncoat.fields import Description, descriptions
 from turncoat.recipe import Recipe
-from turncoat.sweep.setup import Setup
+from turncoat.sweep.problem import Problem
 from turncoat.threat import Threat
 
 Command = Callable[..., Any]
-PARTS: tuple[type, ...] = (Threat, Setup, Recipe, Federation)
+PARTS: tuple[type, ...] = (Threat, Problem, Recipe, Federation)
 
 
 def settings(command: Command) -> Command:

@@ -30,7 +30,7 @@ def seconds(cells: Iterable[Cell], speed: float) -> float:
     """Time that training these cells takes on the CPU."""
     total = 0.0
     for cell in cells:
-        rate = RATES.get((cell.setup.dataset, cell.setup.model, bool(cell.federation.workers)), USUAL)
+        rate = RATES.get((cell.problem.dataset, cell.problem.model, bool(cell.federation.workers)), USUAL)
         total += steps(cell) / rate
     return total / speed
 
@@ -38,7 +38,7 @@ def seconds(cells: Iterable[Cell], speed: float) -> float:
 def steps(cell: Cell) -> int:
     """Steps, or a federation's rounds, of one run."""
     batch = cell.recipe.batch_size * max(1, cell.federation.workers) * cell.federation.local_steps
-    return cell.recipe.epochs * math.ceil(EXAMPLES.get(cell.setup.dataset, 0) / batch)
+    return cell.recipe.epochs * math.ceil(EXAMPLES.get(cell.problem.dataset, 0) / batch)
 
 
 def probe() -> float:

@@ -88,7 +88,7 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     settings: dict[Any, str] = {}
     twins = []
     for cell in cells:
-        setting = (cell.setup, cell.recipe, cell.federation, cell.seed, cell.fingerprint)
+        setting = (cell.problem, cell.recipe, cell.federation, cell.seed, cell.fingerprint)
         if setting not in settings:
             settings[setting] = key(clean_twin(cell))
         twins.append(settings[setting])

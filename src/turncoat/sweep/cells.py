@@ -14,7 +14,7 @@ from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 from turncoat.recipe import Recipe
-from turncoat.sweep.setup import Setup
+from turncoat.sweep.problem import Problem
 from turncoat.threat import CLEAN, Threat
 
 Config = dict[str, Any]
@@ -24,7 +24,7 @@ Config = dict[str, Any]
 class Cell:
     """Everything that decides a run; ``fingerprint`` is that of a data file of one's own, else empty."""
 
-    setup: Setup
+    problem: Problem
     recipe: Recipe
     federation: Federation
     threat: Threat
@@ -58,7 +58,7 @@ def config(cell: Cell) -> Config:
     """The cell as flat columns; a file of one's own goes by its name without the folder."""
     flat = {name: getattr(getattr(cell, part), name) for name, part in KEYS.items()}
     if cell.fingerprint:
-        flat["dataset"] = Path(cell.setup.dataset).name
+        flat["dataset"] = Path(cell.problem.dataset).name
     return flat | {"fingerprint": cell.fingerprint, "seed": cell.seed}
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from turncoat import errors
-from turncoat.data import DATASETS, SCALES, load
+from turncoat.data import SCALES
 from turncoat.errors import TurncoatError
 from turncoat.federation.threats import check_selection, placed_in
 from turncoat.fields import descriptions
-from turncoat.models import MODELS, coded, is_own
+from turncoat.models import MODELS
 from turncoat.sweep.budgets import BUDGET, derived
 from turncoat.sweep.cells import DEFAULTS, KEYS, PARTS, Cell, clean_twin, normalised, why_idle
-from turncoat.sweep.setup import Setup
+from turncoat.sweep.prepared import tell_apart
 
 DEMO = "demo.toml"
 SEEDS = 6  # as in the papers
@@ -142,27 +142,14 @@ def cells(experiment: Experiment) -> list[Cell]:
             here = [twin for cell in asked for twin in (clean_twin(normalised(cell)), normalised(cell))]
             _refuse_idle(axes, asked, here)
             found |= dict.fromkeys(here)
-        told = {setup: tell_apart(setup) for setup in {cell.setup for cell in found}}
+        told = {problem: tell_apart(problem) for problem in {cell.problem for cell in found}}
         return [
-            dataclasses.replace(cell, setup=told[cell.setup][0], seed=seed, fingerprint=told[cell.setup][1])
+            dataclasses.replace(
+                cell, problem=told[cell.problem][0], seed=seed, fingerprint=told[cell.problem][1]
+            )
             for seed in experiment.seeds
             for cell in found
         ]
-
-
-def tell_apart(setup: Setup) -> tuple[Setup, str]:
-    """What tells files of one's own from what they were: the model's name with its code, the data's fingerprint.
-
-    The fingerprint is empty for a named data set, whose files are checked by their sums.
-
-    Raises:
-        TurncoatError: if the data or the model can't be had.
-    """
-    if setup.dataset in DATASETS and not is_own(setup.model):
-        return setup, ""
-    data = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
-    fingerprint = "" if setup.dataset in DATASETS else data.fingerprint
-    return dataclasses.replace(setup, model=coded(setup.model, data)), fingerprint
 
 
 class telling:
@@ -227,9 +214,9 @@ def _combinations(given: Axes, seed: int) -> list[Cell]:
 
 def _checked(cell: Cell) -> Cell:
     """Names are refused before any data is read; ``module:callable`` is looked up when the model is built."""
-    if ":" not in cell.setup.model:
-        errors.choose(cell.setup.model, MODELS, "model")
-    errors.choose(cell.setup.scale, SCALES, "scale")
+    if ":" not in cell.problem.model:
+        errors.choose(cell.problem.model, MODELS, "model")
+    errors.choose(cell.problem.scale, SCALES, "scale")
     check_selection(cell.threat)
     return cell
 

@@ -72,12 +72,12 @@ def _with_setting(table: pd.DataFrame, record: Record) -> pd.DataFrame:
 def _results(records: list[Record]) -> Results:
     cells = [from_config(record.config) for record in records]
     first = records[0]
-    setup = cells[0].setup
+    problem = cells[0].problem
     stability = float("nan") if first.step_stability is None else first.step_stability
     setting = Setting(
-        setup.dataset,
-        setup.scale,
-        setup.model,
+        problem.dataset,
+        problem.scale,
+        problem.model,
         cells[0].recipe,
         first.chance,
         stability,

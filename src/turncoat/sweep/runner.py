@@ -6,30 +6,26 @@ import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from turncoat import models
 from turncoat.analysis.train import finished
-from turncoat.data import load
 from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
 from turncoat.metrics import chance
 from turncoat.models.stack import shapes
-from turncoat.recipe import Recipe
 from turncoat.sweep import leases, owners, processes
 from turncoat.sweep.cells import Cell, config, key
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment, cells
 from turncoat.sweep.frames import Record
-from turncoat.sweep.setup import Setup
+from turncoat.sweep.prepared import prepared, stability
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
 from turncoat.training.lanes import Work, lanes_for, side_by_side
-from turncoat.training.stability import step_stability
-from turncoat.training.stack import Material, StackRun, material, stack_run
+from turncoat.training.stack import StackRun, stack_run
 
 CHECKPOINT = 30.0  # seconds between checkpoints: no more than that is lost when a sweep is killed
 INTERVAL = "TURNCOAT_CHECKPOINT_SECONDS"  # sets another number
@@ -39,7 +35,7 @@ Progress = Callable[[int, int], None]  # replica-steps done, replica-steps in al
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class Swept:
     """An experiment that is complete: its cells, and how many of them were trained just now."""
 
     cells: list[Cell]
@@ -55,9 +51,7 @@ class Planned:
     lanes: int
 
 
-def sweep(
-    experiment: Experiment, path: str | Path, progress: Progress | None = None, jobs: int = 1
-) -> Outcome:
+def sweep(experiment: Experiment, path: str | Path, progress: Progress | None = None, jobs: int = 1) -> Swept:
     """Train the cells that the store at ``path`` lacks; go on where an earlier sweep was cut off.
 
     Several sweeps may share a store: each trains what no other has taken. With ``jobs`` above 1 so many processes
@@ -74,56 +68,34 @@ def sweep(
     wanted = cells(experiment)
     plan = list(planned(wanted, known, experiment.device))
     if not plan:
-        return Outcome(wanted, 0)
+        return Swept(wanted, 0)
     missing = sum(len(set(map(key, item.stack.cells)) - known) for item in plan)
     with open_store(file, create=True) as store:
         alone = _Sweep(store, experiment.device, interval, progress or _silent)
         jobs = min(jobs, len(plan))
         if jobs == 1:
-            return Outcome(wanted, alone.run(plan))
+            return Swept(wanted, alone.run(plan))
         with processes.helped(partial(sweep, experiment, file), jobs):
             alone.run(plan)
-    return Outcome(wanted, missing)
+    return Swept(wanted, missing)
 
 
 def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planned]:
     """The stacks that are still to be trained, those of one data set and model after one another."""
-    order = {setup: i for i, setup in enumerate(dict.fromkeys(cell.setup for cell in wanted))}
-    for alike in sorted(by_seed(wanted), key=lambda group: order[group[0].setup]):
+    order = {problem: i for i, problem in enumerate(dict.fromkeys(cell.problem for cell in wanted))}
+    for alike in sorted(by_seed(wanted), key=lambda group: order[group[0].problem]):
         if all(key(cell) in known for cell in alike):
             continue
-        model = prepared(alike[0].setup, alike[0].fingerprint, device).model
+        model = prepared(alike[0].problem, alike[0].fingerprint, device).model
         tile = tile_size(model, alike[0].federation, device)
         for stack in stacks(alike, tile, known, shapes(model)):
             yield Planned(stack, start(stack, device).steps(), lanes_for(model))
 
 
-@lru_cache(maxsize=1)
-def prepared(setup: Setup, fingerprint: str, device: str) -> Material:
-    """The data and model of a setup on a device; kept until another is asked for, or the file has changed.
-
-    Raises:
-        TurncoatError: if the data or the model can't be had, or the file has changed since its fingerprint was taken.
-    """
-    data = load(setup.dataset, setup.scale, label=setup.label, test_share=setup.test_share)
-    if fingerprint and data.fingerprint != fingerprint:
-        raise TurncoatError(
-            f"{setup.dataset} was changed while it was read: type the same command again when it is whole"
-        )
-    return material(models.build(setup.model, data), data, device)
-
-
-@lru_cache(maxsize=256)
-def stability(setup: Setup, fingerprint: str, recipe: Recipe, device: str) -> float:
-    """η·λ_max/2 of the clean problem."""
-    data = prepared(setup, fingerprint, device)
-    return step_stability(data.model, recipe, data.x, data.y)
-
-
 def start(stack: Stack, device: str) -> StackRun:
     """The stack's run before its first step."""
     first = stack.cells[0]
-    data = prepared(first.setup, first.fingerprint, device)
+    data = prepared(first.problem, first.fingerprint, device)
     threats = tuple(cell.threat for cell in stack.cells)
     return stack_run(data, first.recipe, first.seed, threats, first.federation)
 
@@ -225,7 +197,7 @@ class _Sweep:
         """What a finished stack adds to the store."""
         first = stack.cells[0]
         common = chance(run.task.y_test)
-        step = stability(first.setup, first.fingerprint, first.recipe, self.device)
+        step = stability(first.problem, first.fingerprint, first.recipe, self.device)
         return [
             (
                 key(cell),

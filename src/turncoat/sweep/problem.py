@@ -7,7 +7,7 @@ from turncoat.fields import described
 
 
 @dataclasses.dataclass(frozen=True)
-class Setup:
+class Problem:
     """A data set and a model, by name.
 
     Raises:
