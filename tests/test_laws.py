@@ -17,6 +17,8 @@ from turncoat.threat import CLEAN
 from turncoat.training.stack import material, stack_run, tiles
 from turncoat.training.task import CURVES
 
+pytestmark = pytest.mark.filterwarnings("ignore:idle-threat")  # budgets of nothing are among those tried
+
 SHORT = Recipe(epochs=2, batch_size=24, learning_rate=0.3)
 quick = settings(max_examples=20, deadline=None)
 

@@ -25,3 +25,11 @@ def described(
 def descriptions(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Description]]:
     """The described fields of a dataclass, by name."""
     return {f.name: (f, f.metadata[_KEY]) for f in dataclasses.fields(cls) if _KEY in f.metadata}
+
+
+def written(record: Any) -> str:
+    """A dataclass of described fields as one would type it, without what is at its default."""
+    own = descriptions(type(record))
+    given = {name: getattr(record, name) for name, (field, _) in own.items()}
+    told = [f"{name}={value!r}" for name, value in given.items() if value != own[name][0].default]
+    return f"{type(record).__name__}({', '.join(told)})"

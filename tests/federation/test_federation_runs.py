@@ -14,6 +14,8 @@ from turncoat.models import build
 from turncoat.training import rounds
 from turncoat.training.stack import material, stack_run
 
+pytestmark = pytest.mark.filterwarnings("ignore:idle-threat")  # budgets of nothing are among those tried
+
 RECIPE = Recipe(epochs=3, learning_rate=0.3, batch_size=6)
 CROWD = Federation(workers=5, hostile=2)
 RULES = [*SELECTIONS, "all_to_one:1", "source_to_target:0:1"]

@@ -9,6 +9,8 @@ from turncoat import Recipe, Threat, models, train
 from turncoat.threat import CLEAN
 from turncoat.training.stack import material, stack_run
 
+pytestmark = pytest.mark.filterwarnings("ignore:idle-threat")  # budgets of nothing are among those tried
+
 RECIPE = Recipe(epochs=3, batch_size=24, learning_rate=0.3)
 RULES = ("optimal", "as_printed", "random", "cyclic")
 

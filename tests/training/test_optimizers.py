@@ -103,6 +103,7 @@ def test_precondition_is_adams_own_scale():
 
 
 @pytest.mark.parametrize("model", ["logistic", "mlp:9"])
+@pytest.mark.filterwarnings("ignore:idle-threat")
 def test_awareness_changes_the_attack_on_adam_alone(model, multi):
     threats = [Threat(0.5, 0.3), Threat(0.5, 0.3, aware=True)]
     differ = {}

@@ -86,6 +86,7 @@ def test_local_knowledge_of_everything_is_omniscience(multi):
     np.testing.assert_allclose(all_seen.curves, all_owned.curves, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:idle-threat")
 def test_an_aware_attacker_of_plain_sgd_has_nothing_to_correct(multi):
     threats = [Threat(0.5, 0.5), Threat(0.5, 0.5, aware=True)]
     _, plain, aware = train(multi, threats=threats, seeds=[0], recipe=RECIPE).runs

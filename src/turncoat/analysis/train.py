@@ -10,9 +10,11 @@ from turncoat.analysis.results import Results, Run, Setting
 from turncoat.data.dataset import Dataset
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.threats import placed_in, tile_size
+from turncoat.fields import written
 from turncoat.metrics import chance
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
+from turncoat.training.idle import complaints
 from turncoat.training.lanes import Work, lanes_for, side_by_side
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, StackRun, material, stack_run, tiles
@@ -39,12 +41,17 @@ def train(
     Raises:
         TurncoatError: for an unknown model or selection, no seeds, a device that is not there, or a threat that does
             not fit the federation.
+
+    Warns:
+        IdleThreatWarning: ``idle-threat``: a threat that can never flip a label, or a field of it that does nothing.
     """
     given.check(dataset, recipe, federation, progress)
     chosen, device = given.checked_seeds(seeds), given.checked_device(device)
-    placed = [placed_in(federation, threat, recipe) for threat in given.checked_threats(threats)]
+    threats = given.checked_threats(threats)
+    placed = [placed_in(federation, threat, recipe) for threat in threats]
     data = material(models.build(model, dataset), dataset, device)
     wanted = (CLEAN, *dict.fromkeys(t for t in placed if not t.is_clean))
+    _warn_of_idle(threats, placed, recipe, federation, dataset, chosen[0])
     size = tile_size(data.model, federation, device)
     stacks = [
         stack_run(data, recipe, seed, tile, federation) for seed in chosen for tile in tiles(wanted, size)
@@ -66,6 +73,22 @@ def train(
     order = {threat: i for i, threat in enumerate(wanted)}
     runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
     return Results(describe(data, dataset, recipe, federation), tuple(runs))
+
+
+def _warn_of_idle(
+    threats: Sequence[Threat],
+    placed: Sequence[Threat],
+    recipe: Recipe,
+    federation: Federation,
+    dataset: Dataset,
+    seed: int,
+) -> None:
+    """Warn of what can do nothing: of attackers, or of clean threats where there is no attacker at all."""
+    nobody = all(threat.is_clean for threat in placed)
+    for threat, here in zip(threats, placed, strict=True):
+        if nobody or not here.is_clean:
+            for told in complaints(threat, here, recipe, federation, dataset.y, seed):
+                errors.warn(f"idle-threat: {written(threat)}: {told}", errors.IdleThreatWarning)
 
 
 def describe(data: Material, dataset: Dataset, recipe: Recipe, federation: Federation = POOLED) -> Setting:

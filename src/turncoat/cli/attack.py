@@ -1,6 +1,5 @@
 """``turncoat attack``: one threat against its clean twin, with random flips of the same budget beside."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,55 +79,11 @@ def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
         TurncoatError: says |K|, p and what to raise.
     """
     from turncoat.federation.attacks import GRADIENT_ATTACKS
+    from turncoat.training.idle import reach
 
-    if cell.federation.workers:
-        if cell.threat.selection not in GRADIENT_ATTACKS:
-            _refuse_idle_workers(cell, dataset)
+    if cell.threat.selection in GRADIENT_ATTACKS:
         return
-    threat, recipe, n = cell.threat, cell.recipe, dataset.n
-    if recipe.patience:
-        n -= max(1, int(recipe.held_out * n))
-    rows, what = n, "examples"
-    if threat.schedule == "step":
-        rows, what = min(recipe.batch_size, n), "examples of a batch"
-    writable = threat.writable(rows)
-    if threat.schedule == "step" and threat.placement == "fixed":
-        writable = min(rows, threat.writable(n))  # its own examples may all come in one batch
-    if threat.allowance(writable):
-        return
-    share, budget = options.flag("write_access"), options.flag("local_budget")
-    if threat.local_budget == 0:
-        advice = f"set {budget} above 0"
-    else:
-        least = math.ceil(round(1 / threat.local_budget, 9))
-        advice = f"raise {share} to at least {_up(least / rows)}"
-        if writable:
-            advice += f", or {budget} to at least {_up(1 / writable)}"
-    raise TurncoatError(
-        f"this threat can never flip a label: of {rows} {what} it may write to |K| = {writable} and flip p = 0; "
-        f"{advice}"
-    )
-
-
-def _refuse_idle_workers(cell: "Cell", dataset: "Dataset") -> None:
-    """Every hostile worker has a budget of its own: floor(b·size) of its shard, or of its batch."""
-    from turncoat.federation.partition import deal
-    from turncoat.randomness import generator
-
-    federation, threat = cell.federation, cell.threat
-    shards = deal(dataset.y, federation.workers, federation.partition, generator(cell.seed, "partition"))
-    size, what = max(len(shard) for shard in shards[: federation.hostile]), "examples"
-    if threat.schedule == "step":
-        size, what = cell.recipe.batch_size * federation.local_steps, "examples of a batch"
-    if threat.allowance(size):
-        return
-    raise TurncoatError(
-        f"this threat can never flip a label: of a hostile worker's {size} {what} it may flip p = 0; "
-        f"raise {options.flag('local_budget')} to at least {_up(1 / size)}"
-    )
-
-
-def _up(value: float) -> str:
-    """Rounded up to three digits, so that what is typed suffices."""
-    digits = 2 - math.floor(math.log10(value))
-    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:g}"
+    here = reach(cell.threat, cell.recipe, cell.federation, dataset.y, cell.seed)
+    short = here.shortage(options.flag("write_access"), options.flag("local_budget"))
+    if short:
+        raise TurncoatError(short)

@@ -3,19 +3,18 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import turncoat
-from turncoat.attack.selection import Selection, resolve
 from turncoat.errors import TurncoatError
-from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 from turncoat.recipe import Recipe
 from turncoat.sweep.problem import Problem
 from turncoat.threat import CLEAN, Threat
+from turncoat.training.idle import IDLE, idle_fields
 
 Config = dict[str, Any]
 
@@ -135,75 +134,10 @@ def random_twin(cell: Cell) -> Cell:
     return normalised(dataclasses.replace(cell, threat=dataclasses.replace(cell.threat, selection="random")))
 
 
-@dataclasses.dataclass(frozen=True)
-class Idle:
-    """Fields that do nothing in a cell where ``when`` holds, and why."""
-
-    fields: tuple[str, ...]
-    when: Callable[[Cell], bool]
-    because: str
-
-
-def _forges(cell: Cell) -> bool:
-    return cell.threat.selection in GRADIENT_ATTACKS
-
-
-def _blind(cell: Cell) -> bool:
-    if _forges(cell):
-        return True
-    rule = resolve(cell.threat.selection)
-    return isinstance(rule, Selection) and rule.needs == "nothing"
-
-
-def _sees_through(cell: Cell) -> bool:
-    """Whether the optimal flips are exact for the server's step as it is."""
-    return cell.recipe.optimizer == "sgd" and cell.federation.aggregator == "mean"
-
-
-IDLE = (
-    Idle(
-        tuple(descriptions(Threat)),
-        lambda cell: cell.threat.is_clean and not cell.federation.workers,
-        "write_access is 0, so there is no attacker; set write_access above 0",
-    ),
-    Idle(
-        tuple(descriptions(Threat)),
-        lambda cell: cell.threat.is_clean,
-        "no worker is hostile, so there is no attacker; set hostile to 1 or more",
-    ),
-    Idle(
-        ("local_budget", "schedule"),
-        _forges,
-        "selection {selection!r} forges messages and flips no labels; set selection to 'optimal'",
-    ),
-    Idle(
-        ("goal", "knowledge", "aware"),
-        _blind,
-        "selection {selection!r} looks at nothing; set selection to 'optimal'",
-    ),
-    Idle(
-        ("placement", "knowledge", "aware"),
-        lambda cell: cell.threat.schedule == "once",
-        "with schedule 'once' the flips are chosen before training; set schedule to 'epoch'",
-    ),
-    Idle(
-        ("aware",),
-        _sees_through,
-        "optimizer 'sgd' steps along the mean gradient itself; set optimizer to 'adam', or give workers and an"
-        " aggregator other than 'mean'",
-    ),
-    Idle(
-        ("held_out",),
-        lambda cell: not cell.recipe.patience,
-        "patience is 0, so nothing is held out; set patience above 0",
-    ),
-)
-
-
 def normalised(cell: Cell) -> Cell:
     """The cell with every field that does nothing at its default, so that equal runs have equal keys."""
     for idle in IDLE:
-        if idle.when(cell):
+        if idle.when(cell.threat, cell.recipe, cell.federation):
             cell = with_defaults(cell, idle.fields)
     if cell.federation.workers and not cell.threat.is_clean:
         cell = dataclasses.replace(cell, threat=dataclasses.replace(cell.threat, placement="fixed"))
@@ -212,8 +146,7 @@ def normalised(cell: Cell) -> Cell:
 
 def why_idle(cell: Cell, field: str) -> str:
     """Why a field does nothing in this cell; empty if it does something."""
-    reasons = [i.because.format(**config(cell)) for i in IDLE if field in i.fields and i.when(cell)]
-    return reasons[0] if reasons else ""
+    return idle_fields(cell.threat, cell.recipe, cell.federation).get(field, "")
 
 
 def with_defaults(cell: Cell, fields: tuple[str, ...]) -> Cell:
