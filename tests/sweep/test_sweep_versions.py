@@ -16,6 +16,7 @@ from old_stores import CELLS, DATA, raw, shown, unpacked
 
 import turncoat
 from turncoat import TurncoatError
+from turncoat.reproduce import evidence, extracts
 from turncoat.sweep import experiment, layout, opening, runner
 from turncoat.sweep.cells import DEFAULTS, key
 from turncoat.sweep.store import known_keys, open_store
@@ -223,6 +224,27 @@ def test_a_new_field_moves_no_key(old: Path, tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "new.csv", keep_default_na=False, na_values=[""])
     assert (table["at"] == "tail").all() and (table["defence"] == "none").all()
     same_figures(table[table["write_access"] != 0.125])
+
+
+def test_extracts_are_read_with_a_new_field(old: Path, tmp_path: Path) -> None:
+    cells = [cell for cell in experiment.cells(asked()) if cell.problem.dataset == "digits"]
+    found = evidence.from_store(old, cells, cells)
+    extracts.write(found, tmp_path)
+    code = (
+        "import sys, newer\n"
+        "from pathlib import Path\n"
+        "from turncoat.reproduce import extracts\n"
+        "found = extracts.read(Path(sys.argv[1]))\n"
+        "assert set(found.points['at']) == set(found.curves['at']) == {'tail'}\n"
+        "print(*found.points['key'], '|', *found.curves['key'].unique())\n"
+    )
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, env=paths
+    ).stdout
+    points, curves = (set(part.split()) for part in said.split("|"))
+    assert points == set(found.points["key"]) and len(points) == len(cells)
+    assert curves == set(found.curves["key"])
 
 
 def test_what_a_newer_version_wrote_is_told_in_one_line(tmp_path: Path) -> None:
