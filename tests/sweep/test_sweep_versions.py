@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -117,6 +118,37 @@ def test_an_old_store_in_a_folder_that_cannot_be_written(old: Path, monkeypatch:
         same_figures(store.summary())
         assert [path.name for path in old.parent.iterdir()] == ["old.db"]
     assert old.read_bytes() == before
+
+
+def test_what_was_written_last_is_not_left_out(
+    old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep was killed, and its store lies where nobody can put the two files together."""
+    with open_store(old, create=True) as store:
+        with store.transaction() as connection:
+            connection.execute("INSERT INTO leases VALUES ('stack', 'host', 1, 'nonce', 0)")
+        copy = tmp_path / "copy" / "old.db"
+        copy.parent.mkdir()
+        for name in ("old.db", "old.db-wal"):
+            shutil.copy(old.with_name(name), copy.with_name(name))
+    by_uri = opening._by_uri
+
+    class Unshared(sqlite3.Connection):
+        def execute(self, *_: Any) -> sqlite3.Cursor:
+            raise sqlite3.OperationalError("unable to open database file")
+
+    def alone(file: Path, options: str) -> sqlite3.Connection:
+        return (
+            sqlite3.connect(":memory:", factory=Unshared) if options == "mode=ro" else by_uri(file, options)
+        )
+
+    monkeypatch.setattr(opening.os, "access", lambda *_: False)
+    monkeypatch.setattr(opening, "_by_uri", alone)
+    with pytest.raises(TurncoatError, match=r"lies in old\.db-wal.*copy both"):
+        open_store(copy)
+    copy.with_name("old.db-wal").write_bytes(b"")
+    with open_store(copy) as store:
+        same_figures(store.summary())
 
 
 def test_a_sweep_trains_nothing_of_an_old_store_again(old: Path) -> None:

@@ -87,13 +87,19 @@ def _to_read(file: Path) -> sqlite3.Connection:
     file = file.resolve()
     if os.access(file, os.W_OK) and os.access(file.parent, os.W_OK):
         return _by_uri(file, "mode=rw")
-    if file.with_name(f"{file.name}-wal").exists():
+    last = file.with_name(f"{file.name}-wal")
+    if last.exists():
         shared = _by_uri(file, "mode=ro")
         try:
             shared.execute("SELECT count(*) FROM sqlite_master")
             return shared
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             shared.close()
+            if last.stat().st_size:
+                raise TurncoatError(
+                    f"{file}: what was written last lies in {last.name}, which can't be read in a folder that can't be"
+                    " written: copy both to another folder, and read them there"
+                ) from error
     return _by_uri(file, "mode=ro&immutable=1")
 
 
