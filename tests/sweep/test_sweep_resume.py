@@ -18,6 +18,7 @@ import torch
 
 from turncoat import TurncoatError
 from turncoat.sweep import experiment, processes, runner
+from turncoat.sweep.owners import is_running
 from turncoat.sweep.runner import INTERVAL, sweep
 from turncoat.sweep.store import open_store
 from turncoat.training import lanes
@@ -248,10 +249,12 @@ def test_helpers_end_when_the_first_process_is_killed(tmp_path: Path) -> None:
         return found
 
     first = begin(tmp_path / "long.toml", store, "--jobs", "2")
-    wait_until(lambda: len(owners()) == 2, first)
-    (helper,) = set(owners()) - {first.pid}
-    assert is_running(helper)
-    first.kill()
+    try:
+        wait_until(lambda: len(owners()) == 2, first)
+        (helper,) = set(owners()) - {first.pid}
+        assert is_running(helper)
+    finally:
+        first.kill()
     first.communicate(timeout=60)  # the pipe stays open as long as a helper lives
     while is_running(helper):  # between closing its files and having ended
         time.sleep(0.01)
