@@ -17,10 +17,13 @@ from old_stores import CELLS, DATA, raw, shown, unpacked
 
 import turncoat
 from turncoat import TurncoatError
+from turncoat.federation.visibility import SIGNS
 from turncoat.reproduce import evidence, extracts
-from turncoat.sweep import experiment, layout, opening, runner
+from turncoat.sweep import experiment, frames, layout, opening, runner
+from turncoat.sweep import store as store_module
 from turncoat.sweep.cells import DEFAULTS, key
 from turncoat.sweep.store import known_keys, open_store
+from turncoat.training.task import CURVES
 
 MEANS = [
     f"{name}.mean" for name in ("accuracy", "accuracy_last", "macro_f1", "macro_f1_last", "harm", "harm_last")
@@ -226,6 +229,33 @@ def test_an_old_store_that_an_older_version_works_on(old: Path) -> None:
     assert raw(old) == before
     with open_store(old) as store:
         same_figures(store.summary())
+
+
+def test_what_is_measured_may_grow_at_its_end(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Curves and samples are kept as plain arrays, so their columns keep their places."""
+    assert CURVES == (
+        "accuracy",
+        "macro_f1",
+        "test_loss",
+        "flips",
+        "objective_before",
+        "objective_after",
+        "cosine",
+    )
+    assert SIGNS == ("norm", "cosine", "example_norm", "label_shift")
+    for module in (store_module, frames):
+        monkeypatch.setattr(module, "CURVES", (*CURVES, "regret"))
+    monkeypatch.setattr(store_module, "SIGNS", (*SIGNS, "age"))
+    with open_store(old) as store:
+        curves, records = store.curves(), store.records()
+    assert curves["regret"].isna().all() and curves["accuracy"].notna().all()
+    assert {r.samples.shape[-1] for r in records if r.samples is not None} == {5}
+    monkeypatch.setattr(store_module, "CURVES", CURVES[:-1])
+    with (
+        open_store(old) as store,
+        pytest.raises(TurncoatError, match=r"old\.db: 1 columns beyond 'objective_after'"),
+    ):
+        store.records()
 
 
 def test_a_store_older_than_any_release(old: Path) -> None:

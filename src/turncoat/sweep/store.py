@@ -8,13 +8,16 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from turncoat.errors import TurncoatError
+from turncoat.federation.visibility import SIGNS
 from turncoat.sweep import frames
-from turncoat.sweep.cells import DEFAULTS, Config, canonical, complete
+from turncoat.sweep.cells import DEFAULTS, canonical, complete, newer
 from turncoat.sweep.opening import EmptyStoreError, connected, refuse_folder, telling
 from turncoat.sweep.packing import pack, unpack
+from turncoat.training.task import CURVES
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,24 +73,13 @@ class Store:
         """
         query = "SELECT key, config, curves, chance, step_stability, samples FROM cells"
         with telling(self.path):
-            for key, config, curves, chance, stability, samples in self.connection.execute(query):
+            for key, *row in self.connection.execute(query):
                 if keys is None or key in keys:
-                    yield (
-                        key,
-                        frames.Record(
-                            self._complete(json.loads(config)),
-                            unpack(curves)["curves"],
-                            chance,
-                            stability,
-                            None if samples is None else unpack(samples)["samples"],
-                        ),
-                    )
-
-    def _complete(self, flat: Config) -> Config:
-        try:
-            return complete(flat)
-        except TurncoatError as error:
-            raise TurncoatError(f"{self.path}: {error}") from error
+                    try:
+                        record = _record(*row)
+                    except TurncoatError as error:
+                        raise TurncoatError(f"{self.path}: {error}") from error
+                    yield key, record
 
     def origins(self) -> list[dict[str, str | int]]:
         """What computed the cells: versions and kind of machine, how many cells, first and last time of writing."""
@@ -112,6 +104,27 @@ class Store:
     def visibility(self) -> pd.DataFrame:
         """One row per federation's cell, seed, look and worker: all of the config, and what detection looks at."""
         return frames.visibility(self.records())
+
+
+def _record(
+    config: str, curves: bytes, chance: float, stability: float | None, samples: bytes | None
+) -> frames.Record:
+    return frames.Record(
+        complete(json.loads(config)),
+        _widened(unpack(curves)["curves"], CURVES),
+        chance,
+        stability,
+        None if samples is None else _widened(unpack(samples)["samples"], SIGNS),
+    )
+
+
+def _widened(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """With NaN for the last names where these were added since the values were written."""
+    missing = len(names) - values.shape[-1]
+    if missing < 0:
+        raise newer(f"{-missing} columns beyond {names[-1]!r}")
+    room = [(0, 0)] * (values.ndim - 1) + [(0, missing)]
+    return np.pad(values, room, constant_values=np.nan) if missing else values
 
 
 def add(
