@@ -12,6 +12,7 @@ from turncoat import TurncoatError
 from turncoat.attack import label_scores
 from turncoat.attack.selection import SELECTIONS
 from turncoat.models.criterion import Criterion
+from turncoat.models.known_losses import criterion
 
 N, CLASSES = 6, 3
 UNEVEN = torch.tensor([0.2, 1.0, 5.0], dtype=torch.float64)
@@ -206,7 +207,7 @@ def test_the_divisor_counts_what_the_loss_counts():
     y[::7] = -100
     for loss in LOSSES.values():
         if isinstance(loss, nn.CrossEntropyLoss):
-            one = turncoat.models.criterion.criterion(loss, CLASSES, x)
+            one = criterion(loss, CLASSES, x)
             assert isinstance(one, Criterion)
             rest = one.slopes(net(x).detach(), y) / one.divisor(y)
             logits = net(x).detach().requires_grad_()

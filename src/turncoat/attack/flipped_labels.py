@@ -1,6 +1,5 @@
 """A dataset with the labels that ``worst_flips`` chose, for one's own ``DataLoader``."""
 
-import math
 import numbers
 import operator
 from typing import Any
@@ -17,7 +16,8 @@ from turncoat.errors import TurncoatError, known_arguments, reason, shown
 class FlippedLabels(Dataset):
     """A dataset of (input, label, ...) items with the labels that ``worst_flips`` chose.
 
-    A label is one whole number, of any type (``int``, ``float``, NumPy's, a tensor), and keeps it.
+    A label is one whole number, of any type (``int``, ``float``, NumPy's, a tensor), and keeps it; where the flips
+    are of several labels an example, a row of them.
 
     Raises:
         TurncoatError: if the lengths differ or the first item is no such pair; when a later item is read, if that
@@ -38,8 +38,9 @@ class FlippedLabels(Dataset):
         if size != len(flips.labels):
             raise TurncoatError(f"the dataset has {size} examples, but the flips are for {len(flips.labels)}")
         self.dataset = dataset
-        self.labels: list[int] = flips.labels.tolist()
-        self.changed: frozenset[int] = frozenset(flips.indices.tolist())
+        self.labels: list[list[int]] = flips.labels.reshape(len(flips.labels), -1).long().tolist()
+        rows = flips.indices if flips.indices.ndim == 1 else flips.indices[:, 0]
+        self.changed: frozenset[int] = frozenset(rows.tolist())
         if size:
             self._try()
 
@@ -62,10 +63,11 @@ class FlippedLabels(Dataset):
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise TurncoatError(f"item {place} of the dataset is {shown(item)}, but must be (input, label)")
         x, own, *rest = item
-        label, had = self.labels[place], _class_number(own, place)
+        label = self.labels[place]
+        had = _numbers(own, place, len(label))
         if place not in self.changed and had != label:
             raise TurncoatError(
-                f"item {place} has label {had}, but the flips were chosen where it had {label}: score the"
+                f"item {place} has label {_told(had)}, but the flips were chosen where it had {_told(label)}: score the"
                 " examples in the dataset's order"
             )
         return x, _like(own, label), *rest
@@ -91,20 +93,34 @@ def _place(index: object, size: int) -> int:
     return place % size
 
 
-def _class_number(own: Any, place: int) -> int:
-    """The item's own label as a plain number."""
-    value = own.item() if isinstance(own, Tensor | np.ndarray) and math.prod(own.shape) == 1 else own
-    if isinstance(value, numbers.Real) and float(value).is_integer():
-        return round(float(value))
+def _numbers(own: Any, place: int, count: int) -> list[int]:
+    """The item's own label, or labels, as plain numbers."""
+    values = [own]
+    if isinstance(own, Tensor | np.ndarray):
+        values = own.reshape(-1).tolist()
+    elif count > 1 and isinstance(own, tuple | list):
+        values = list(own)
+    if len(values) == count and all(isinstance(v, numbers.Real) and float(v).is_integer() for v in values):
+        return [round(float(value)) for value in values]
     shape = tuple(getattr(own, "shape", ()))
     came = f"of shape {shape}" if shape else shown(own)
+    if count > 1:
+        raise TurncoatError(
+            f"the label of item {place} is {came}, but must be {count} numbers, as for worst_flips"
+        )
     wanted = (
         "of a one-hot label give its argmax(-1)" if shape else "number the classes 0, 1, … as for worst_flips"
     )
     raise TurncoatError(f"the label of item {place} is {came}, but must be one class number: {wanted}")
 
 
-def _like(own: Any, label: int) -> Any:
+def _like(own: Any, label: list[int]) -> Any:
     if isinstance(own, Tensor):
-        return own.new_full(own.shape, label)
-    return np.full_like(own, label) if isinstance(own, np.ndarray) else type(own)(label)
+        return own.new_tensor(label).reshape(own.shape)
+    if isinstance(own, np.ndarray):
+        return np.array(label, own.dtype).reshape(own.shape)
+    return type(own)(label if isinstance(own, tuple | list) else label[0])
+
+
+def _told(label: list[int]) -> str:
+    return str(label[0] if len(label) == 1 else label)

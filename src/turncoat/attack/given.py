@@ -3,64 +3,70 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from turncoat.attack import inputs
+from turncoat.attack.derivatives import Case
+from turncoat.attack.inputs import Inputs
+from turncoat.attack.module_call import Body
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError, shown, whole
 from turncoat.models.criterion import Criterion
 from turncoat.models.probe import entangled
-from turncoat.models.scores import LogitsFn, check_direction, check_logits
+from turncoat.models.scores import check_direction
 
 FEW = 4  # examples on which a module is tried
-INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def check_scores(worth: Float[Tensor, "n c"], x: Tensor, params: Params) -> None:
-    """Refuse scores that are no numbers: they are no gain, and would read as an attack that does nothing.
-
-    Raises:
-        TurncoatError: names the row and the likely cause.
-    """
-    bad = ~worth.isfinite().all(1)
-    if not bool(bad.any()):
-        return
-    broken = [name for name, value in params.items() if not bool(value.isfinite().all())]
-    row = int(bad.nonzero()[0])
-    if broken:
-        cause = f"parameter {broken[0]!r} holds NaN or infinity: the training has diverged"
-    elif x.is_floating_point() and not bool(x[row].isfinite().all()):
-        cause = "its features hold NaN or infinity: fill them in or drop the row"
-    else:
-        cause = "the module's output or its derivative overflows there"
-    raise TurncoatError(f"the scores of row {row} (counted from 0) are not finite: {cause}")
-
-
-def check_input(x: Tensor, y: Tensor, flips: int) -> None:
-    """Refuse examples, labels and a number of flips that do not fit each other.
+def examples(x: object, y: object) -> tuple[Inputs, Tensor]:
+    """Inputs and labels, from tensors or from a DataLoader.
 
     Raises:
-        TurncoatError: says what came and what must.
+        TurncoatError: if they are neither, or do not fit each other.
     """
-    for name, value in (("x", x), ("y", y)):
-        if not isinstance(value, Tensor):
-            raise TurncoatError(
-                f"{name} is of type {type(value).__name__}, but must be a tensor: torch.as_tensor({name})"
-            )
-        if value.ndim == 0 or value.is_sparse or value.is_complex():
-            raise TurncoatError(
-                f"{name} is {shown(value)}, but must be a dense tensor of real numbers with one row per example"
-            )
-    if y.ndim != 1 or len(x) != len(y) or y.dtype not in INTEGERS:
+    if isinstance(x, DataLoader):
+        if y is not None:
+            raise TurncoatError("the labels come with the DataLoader: leave y out")
+        return inputs.read(x)
+    checked = inputs.checked(x)
+    if not isinstance(y, Tensor) or y.layout != torch.strided or y.is_complex():
+        came = shown(y) if isinstance(y, Tensor) or y is None else f"of type {type(y).__name__}"
+        raise TurncoatError(f"y is {came}, but must be a tensor of labels: torch.as_tensor(y)")
+    n = inputs.size(checked)
+    if y.ndim == 0 or len(y) != n:
         raise TurncoatError(
-            f"labels are {tuple(y.shape)} {y.dtype} for {len(x)} examples, but must be ({len(x)},) and integer"
+            f"labels are {tuple(y.shape)} {y.dtype} for {n} examples, but must be one row each"
         )
-    if x.device != y.device:
-        raise TurncoatError(f"x is on {x.device}, y on {y.device}: put both where the module is")
-    if not len(y):
+    for name, part in inputs.leaves(checked):
+        if part.device != y.device:
+            raise TurncoatError(f"{name} is on {part.device}, y on {y.device}: put both where the module is")
+    if not n:
         raise TurncoatError("no examples given: x and y are empty")
-    if whole(flips, "flips") > len(y):
-        raise TurncoatError(f"flips is {flips}, but there are only {len(y)} examples to flip")
+    return checked, y
+
+
+def few(x: Inputs, body: Body) -> Inputs:
+    """Some examples far apart, as rows are often sorted."""
+    n = inputs.size(x)
+    return inputs.take(x, torch.linspace(0, n - 1, min(FEW, n)).long(), body.device)
+
+
+def tried(body: Body, some: Inputs) -> Tensor:
+    """What the module makes of a few examples.
+
+    Raises:
+        TurncoatError: if it does not take them, lets examples influence each other, or draws at random in evaluation
+            mode.
+    """
+    singles = [inputs.take(some, slice(i, i + 1), body.device) for i in range(inputs.size(some))]
+    with torch.no_grad():
+        output = body(body.params, some)
+        unfit = entangled(lambda rows: body(body.params, rows), some, singles)
+    if unfit:
+        raise TurncoatError(f"the module {unfit}")
+    return output
 
 
 def checked_generator(generator: torch.Generator | None) -> torch.Generator:
@@ -79,39 +85,91 @@ def checked_generator(generator: torch.Generator | None) -> torch.Generator:
     return generator
 
 
-def tried(call: LogitsFn, params: Params, x: Tensor) -> Float[Tensor, "f c"]:
-    """The logits of a few examples, far apart as rows are often sorted.
-
-    Raises:
-        TurncoatError: if the module does not take them, does not give class logits, lets examples influence each
-            other, or draws at random in evaluation mode.
-    """
-    few = x[torch.linspace(0, len(x) - 1, min(FEW, len(x))).long().to(x.device)]
-    with torch.no_grad():
-        logits = call(params, few)
-        check_logits(logits, len(few))
-        unfit = entangled(lambda rows: call(params, rows), few)
-    if unfit:
-        raise TurncoatError(f"the module {unfit}")
-    return logits
-
-
-def check_labels(y: Tensor, classes: int, loss: Criterion) -> None:
+def check_labels(labels: Int[Tensor, " k"], classes: int, loss: Criterion) -> None:
     """Refuse labels that are no class of the module, unless the loss ignores them.
 
     Raises:
         TurncoatError: says what came and what must.
     """
-    y = y[loss.counted(y)]
-    if not len(y):
+    labels = labels[loss.counted(labels)]
+    if not len(labels):
         raise TurncoatError(
             f"every label is {loss.ignored}, which the loss ignores: there is nothing to flip"
         )
-    if y.min() < 0 or y.max() >= classes:
+    if labels.min() < 0 or labels.max() >= classes:
         raise TurncoatError(
-            f"labels run from {int(y.min())} to {int(y.max())}, but the module has {classes} classes: 0 …"
+            f"labels run from {int(labels.min())} to {int(labels.max())}, but the module has {classes} classes: 0 …"
             f" {classes - 1}"
         )
+
+
+def reach(
+    members: object, flips: object, y: Tensor, case: Case, labels: Int[Tensor, " k"]
+) -> tuple[Int[Tensor, " m"], int]:
+    """The decisions that may be flipped, as far as they are part of the loss, and how many of them.
+
+    ``members`` are row numbers, or a mask of the examples or of every label; all, if None.
+
+    Raises:
+        TurncoatError: if they are neither, or fewer than the flips.
+    """
+    number = whole(flips, "flips")
+    own = torch.ones(len(labels), dtype=torch.bool) if members is None else _mask(members, y, case)
+    if number > int(own.sum()):
+        what = "examples" if case.head.decisions == 1 else "labels"
+        whose = "" if members is None else " of the members"
+        raise TurncoatError(f"flips is {number}, but there are only {int(own.sum())} {what}{whose} to flip")
+    counted = case.loss.counted(labels)
+    return counted[own.to(labels.device)[counted]], number
+
+
+def _mask(members: object, y: Tensor, case: Case) -> Tensor:
+    """Which decisions belong to the members."""
+    n = len(y)
+    try:
+        given = torch.as_tensor(members)
+    except Exception as error:
+        raise TurncoatError(_no_members(shown(members), n)) from error
+    if given.dtype == torch.bool:
+        if given.shape == y.shape:
+            return given.reshape(-1)
+        if given.shape != (n,):
+            raise TurncoatError(_no_members(f"a mask of shape {tuple(given.shape)}", n))
+        return given.repeat_interleave(case.head.decisions)
+    if given.ndim != 1 or given.is_floating_point() or given.is_complex():
+        if given.numel():
+            raise TurncoatError(_no_members(shown(members), n))
+        given = given.long().reshape(-1)
+    if given.numel() and (int(given.min()) < 0 or int(given.max()) >= n):
+        raise TurncoatError(_no_members(f"numbers from {int(given.min())} to {int(given.max())}", n))
+    rows = torch.zeros(n, dtype=torch.bool)
+    rows[given.long().cpu()] = True
+    return rows.repeat_interleave(case.head.decisions)
+
+
+def _no_members(came: str, n: int) -> str:
+    return f"members is {came}, but must be row numbers from 0 to {n - 1}, or a mask of {n} True and False"
+
+
+def check_scores(worth: Float[Tensor, "k c"], case: Case) -> None:
+    """Refuse scores that are no numbers: they are no gain, and would read as an attack that does nothing.
+
+    Raises:
+        TurncoatError: names the row and the likely cause.
+    """
+    bad = ~worth.isfinite().all(1)
+    if not bool(bad.any()):
+        return
+    broken = [name for name, value in case.body.params.items() if not bool(value.isfinite().all())]
+    row = int(bad.nonzero()[0]) // case.head.decisions
+    mine = inputs.leaves(case.take(slice(row, row + 1)))
+    if broken:
+        cause = f"parameter {broken[0]!r} holds NaN or infinity: the training has diverged"
+    elif not all(bool(part.isfinite().all()) for _, part in mine):
+        cause = "its features hold NaN or infinity: fill them in or drop the row"
+    else:
+        cause = "the module's output or its derivative overflows there"
+    raise TurncoatError(f"the scores of row {row} (counted from 0) are not finite: {cause}")
 
 
 def checked_direction(params: Params, direction: str | Params) -> Params | None:

@@ -3,13 +3,14 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.parameter import is_lazy
 
+from turncoat.attack import inputs
+from turncoat.attack.inputs import Inputs
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError, reason, shown
 from turncoat.models.scores import lacks_forward_mode, plain_kernels
@@ -25,7 +26,12 @@ class Body:
     buffers: Params
     modes: dict[nn.Module, bool]
 
-    def __call__(self, values: Params, x: Any) -> Tensor:
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(iter(self.params.values())).device
+
+    def __call__(self, values: Params, x: Inputs) -> Tensor:
         """What the module makes of these parameters and examples, in the mode in which it is now.
 
         Raises:
@@ -33,17 +39,25 @@ class Body:
         """
         copies = {name: value.clone() for name, value in self.buffers.items()}  # it may write to its buffers
         try:
-            result = functional_call(self.module, self.fixed | copies | values, (x,))
+            result = functional_call(self.module, self.fixed | copies | values, *inputs.arguments(x))
         except Exception as error:
             if isinstance(error, TurncoatError | torch.OutOfMemoryError) or lacks_forward_mode(error):
                 raise
-            raise TurncoatError(_failure(error, x, self.params)) from error
+            raise TurncoatError(self._failure(error, x)) from error
         if not isinstance(result, Tensor):
             raise TurncoatError(
                 f"the module returns {type(result).__name__}, but must return one tensor (n, c): one row of class"
                 " logits per example"
             )
         return result
+
+    def _failure(self, error: Exception, x: Inputs) -> str:
+        own = next(iter(self.params.values())).dtype
+        other = [(name, part.dtype) for name, part in inputs.leaves(x) if part.dtype != own]
+        if "dtype" in str(error) and len(other) == 1:
+            name, dtype = other[0]
+            return f"{name} is {dtype}, which the module does not take: try {name}.to({own})"
+        return f"the module does not take examples of shape {inputs.shapes(x)}: {reason(error)}"
 
 
 @contextlib.contextmanager
@@ -102,10 +116,3 @@ def _body(module: nn.Module) -> Body:
     if not body.params:
         raise TurncoatError("the module has no trainable parameters, so its step has no direction")
     return body
-
-
-def _failure(error: Exception, x: Tensor, params: Params) -> str:
-    own = next(iter(params.values())).dtype
-    if "dtype" in str(error) and isinstance(x, Tensor) and x.dtype != own:
-        return f"x is {x.dtype}, which the module does not take: try x.to({own})"
-    return f"the module does not take examples of shape {tuple(x.shape[1:])}: {reason(error)}"

@@ -7,7 +7,7 @@ the scores S[i, c] - v·w_c. Repeating it with the value it reached ends at the 
 """
 
 import torch
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from turncoat.attack.selection import Rule, Selection, flip_labels, propose_optimal
@@ -18,16 +18,16 @@ def spend(
     rule: "Rule | Selection",
     scores: Float[Tensor, "n c"],
     y: Integer[Tensor, " n"],
+    members: Int[Tensor, " m"],
     flips: int,
     generator: torch.Generator,
     loss: Criterion,
 ) -> Integer[Tensor, " n"]:
-    """Labels after ``rule`` spent at most ``flips`` on rows that are part of the loss.
+    """Labels after ``rule`` spent at most ``flips`` on ``members`` (the attacker's K).
 
     Where the mean divides by weights, a rule that takes the lowest scores ends at the exact minimum; others see the
     scores at the value of the given labels, once.
     """
-    members = loss.counted(y)
     weights = _weights(rule, loss)
     if weights is None:
         return flip_labels(rule, scores, y, members, flips, generator)

@@ -6,19 +6,25 @@ for inputs, labels in DataLoader(turncoat.FlippedLabels(dataset, flips), batch_s
 """
 
 import dataclasses
+from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from turncoat import errors
 from turncoat.attack import given, weighted
-from turncoat.attack.derivatives import CHUNK, gradients, reverse_directional, scores
+from turncoat.attack.derivatives import Case, gradients, reverse_directional, scores
+from turncoat.attack.heads import head
+from turncoat.attack.inputs import Inputs
 from turncoat.attack.module_call import Body, at_rest
 from turncoat.attack.selection import Rule, Selection, resolve
 from turncoat.attack.training_mode import objective_in_training, parts_in_training
 from turncoat.direction import Params, untargeted
-from turncoat.models.criterion import Criterion, Loss, criterion
+from turncoat.models.criterion import Loss
+from turncoat.models.known_losses import criterion
 from turncoat.models.probe import last_layer
 from turncoat.models.scores import directional
 from turncoat.models.stack import head_only
@@ -36,8 +42,10 @@ class Flips:
     of that size in training mode.
     """
 
-    labels: Int[Tensor, " n"]  # of all examples
-    indices: Int[Tensor, " p"]  # the examples whose label changed, rising
+    labels: Shaped[Tensor, "n *m"]  # of all examples, in shape and type as they were given
+    indices: Int[
+        Tensor, "p *two"
+    ]  # the rows whose label changed, rising; row and label under a multi-label head
     gain: Float[Tensor, " p"]  # what each of these flips alone adds to the objective
     alignment_before: float
     alignment_after: float
@@ -46,11 +54,11 @@ class Flips:
     note: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("labels", "indices", "gain"):
+        for name, axes in (("labels", (1, 2)), ("indices", (1, 2)), ("gain", (1,))):
             value = getattr(self, name)
-            if not isinstance(value, Tensor) or value.ndim != 1:
+            if not isinstance(value, Tensor) or value.ndim not in axes or not bool(value.isfinite().all()):
                 raise errors.TurncoatError(
-                    f"{name} is {errors.shown(value)}, but must be a tensor of one axis, as from worst_flips"
+                    f"{name} is {errors.shown(value)}, but must be a tensor such as worst_flips gives"
                 )
         for name in ("alignment_before", "alignment_after"):
             errors.real(getattr(self, name), name)
@@ -59,47 +67,57 @@ class Flips:
 @errors.known_arguments
 def worst_flips(
     module: nn.Module,
-    x: Tensor,
-    y: Int[Tensor, " n"],
-    flips: int,
+    x: "Inputs | list[Tensor] | DataLoader",
+    y: Tensor | None = None,
+    flips: int | None = None,
     direction: str | Params = "untargeted",
     loss: Loss | None = None,
     selection: "str | Rule" = "optimal",
     generator: torch.Generator | None = None,
+    members: Tensor | np.ndarray | Sequence[int] | None = None,
 ) -> Flips:
     """The labels with at most ``flips`` changes that minimise ⟨-∇L, Δ⟩ at the module's parameters.
 
+    ``x`` is a tensor, a tuple or dict of tensors with which the module is called, or a DataLoader of (inputs,
+    labels) in the dataset's order, which is read once and held in memory. ``members`` are the rows that may be
+    flipped, by number or as a mask: the attacker's write access; without them all may.
     ``direction`` is Δ, one tensor per trainable parameter by name, or "untargeted" for -∇L of the given labels.
-    ``loss`` replaces cross-entropy: ``nn.CrossEntropyLoss`` with weights, smoothing or another reduction, or
-    ``loss(logits (c,), label) -> scalar`` of one example, whose mean L then is. Rows whose label the loss ignores
-    stay as they are. The module is scored in evaluation mode (BatchNorm uses its running statistics, dropout is
-    off) and left exactly as it was; the warning ``evaluation-mode`` tells where training is another matter.
+    ``loss`` replaces cross-entropy: ``nn.CrossEntropyLoss`` with weights, smoothing or another reduction;
+    ``nn.BCEWithLogitsLoss`` for a head with one logit, or with one for each of several labels, each of which is a
+    label to flip; or ``loss(logits (c,), label) -> scalar`` of one example, whose mean L then is. Rows whose label
+    the loss ignores stay as they are. The module is scored in evaluation mode (BatchNorm uses its running statistics,
+    dropout is off) and left exactly as it was; the warning ``evaluation-mode`` tells where training is another matter.
 
     Raises:
-        TurncoatError: for flips outside 0 … n, labels that are no class, a direction that does not fit, an
-            output that is not (n, c), examples that influence each other, a loss that is not per example, or an
-            operation without a forward-mode derivative.
+        TurncoatError: for flips outside 0 … the labels that may be flipped, labels that are no class, a direction that
+            does not fit, an output of another shape, examples that influence each other, a loss that is not per
+            example, a loader in another order, or an operation without a forward-mode derivative.
+
+    Warns:
+        EvaluationModeWarning: ``evaluation-mode``: parts of the module act differently in training mode.
     """
-    given.check_input(x, y, flips)
+    inputs, y = given.examples(x, y)
     rule = resolve(selection)
     draw = given.checked_generator(generator)
     with at_rest(module) as body:
-        logits = given.tried(body, body.params, x)
-        own = criterion(loss, logits.shape[1], logits)
-        given.check_labels(y, logits.shape[1], own)
+        case, some, honest = _case(body, inputs, y, loss)
+        own, most = given.reach(members, flips, y, case, honest)
         aim = given.checked_direction(body.params, direction)
-        toward = untargeted(gradients(body, body.params, x, [y], own)[0]) if aim is None else aim
-        worth, seen = _scores(rule, body, x, toward, own)
-        given.check_scores(worth, x, body.params)
-        labels = weighted.spend(rule, seen, y, flips, draw, own)
-        before, after, gain = weighted.judged(worth, y, labels, own)
-        parts = parts_in_training(body, x)
+        toward = untargeted(gradients(case, [honest])[0]) if aim is None else aim
+        worth, seen = _scores(rule, case, some, toward)
+        given.check_scores(worth, case)
+        labels = weighted.spend(rule, seen, honest, own, most, draw, case.loss)
+        before, after, gain = weighted.judged(worth, honest, labels, case.loss)
+        parts = parts_in_training(case, some)
         trained: tuple[float | None, float | None] = before, after
         if parts:
-            trained = objective_in_training(body, x, (y, labels), aim, own)
+            trained = objective_in_training(case, (honest, labels), aim)
+    new = labels.reshape(y.shape).to(y)
     return Flips(
-        labels=labels,
-        indices=(labels != y).nonzero().squeeze(1),
+        labels=new,
+        indices=(new != y).nonzero()
+        if case.head.decisions > 1
+        else (new != y).reshape(-1).nonzero().squeeze(1),
         gain=gain,
         alignment_before=before,
         alignment_after=after,
@@ -109,23 +127,35 @@ def worst_flips(
     )
 
 
+def _case(body: Body, inputs: Inputs, y: Tensor, loss: Loss | None) -> tuple[Case, Inputs, Int[Tensor, " k"]]:
+    """What derivatives are taken of, a few of its examples, and their labels."""
+    some = given.few(inputs, body)
+    output = given.tried(body, some)
+    own = head(loss, output, len(output))
+    logits = own.logits(output)
+    classes = logits.shape[1]
+    case = Case(body, inputs, own, criterion(loss, classes, logits, own.decisions))
+    labels = own.labels(y, len(y)).to(body.device)
+    given.check_labels(labels, classes, case.loss)
+    return case, some, labels
+
+
 def _scores(
-    rule: "Rule | Selection", body: Body, x: Tensor, toward: Params, loss: Criterion
-) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:
+    rule: "Rule | Selection", case: Case, some: Inputs, toward: Params
+) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k c"]]:
     """What labels are worth, and what the rule reads: the same, unless it says otherwise."""
-    params = body.params
     kind = rule.needs if isinstance(rule, Selection) else "scores"
     if kind in ("scores", "centred"):
-        worth = scores(directional, body, params, x, toward, loss)
+        worth = scores(case, directional, toward)
         return worth, worth
     # such a rule works without forward mode, so what it is worth is found without it too
-    worth = scores(reverse_directional, body, params, x, toward, loss)
+    worth = scores(case, reverse_directional, toward)
     if kind == "logits":
         with torch.no_grad():
-            return worth, torch.cat([body(params, rows) for rows in x.split(CHUNK)])
+            return worth, torch.cat([case.logits(case.body.params, rows) for rows in case.chunks()])
     if kind == "last_layer":
-        head = head_only(toward, last_layer(body.module, lambda: body(params, x[:1])))
-        return worth, scores(reverse_directional, body, params, x, head, loss)
+        output = last_layer(case.body.module, lambda: case.body(case.body.params, some))
+        return worth, scores(case, reverse_directional, head_only(toward, output))
     return worth, worth
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from turncoat.errors import TurncoatError, reason, shown
+from turncoat.errors import TurncoatError, reason
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -56,74 +56,18 @@ class Criterion:
         return total
 
 
-def criterion(loss: Loss | None, classes: int, like: Tensor) -> Criterion:
-    """What ``loss`` is to the attack; without one it is cross-entropy.
+def of_one_example(loss: Loss, classes: int, like: Tensor) -> Criterion:
+    """A loss of one's own, ``loss(logits (c,), label) -> scalar``; L is its mean over the examples.
 
     Raises:
-        TurncoatError: if it is no loss of one example, nor a torch loss whose mean is known here.
+        TurncoatError: if its mean divides by more than their number, as far as it can be told.
     """
-    if loss is None or isinstance(loss, nn.CrossEntropyLoss):
-        return _cross_entropy(loss or nn.CrossEntropyLoss(), classes, like)
-    if not callable(loss):
-        raise TurncoatError(
-            f"loss is {shown(loss)}, but must be a function loss(logits of shape (c,), label) of one example, or"
-            " nn.CrossEntropyLoss(...)"
-        )
     _refuse_normalised(loss, classes, like)
     return Criterion(
         slopes=partial(_own_slopes, loss),
         scores=partial(loss_scores, loss=loss),
         summed=isinstance(loss, nn.modules.loss._Loss) and loss.reduction == "sum",
     )
-
-
-def _cross_entropy(loss: nn.CrossEntropyLoss, classes: int, like: Tensor) -> Criterion:
-    """Closed forms: a label's ℓ is a fixed mixture of the classes' -log softmax.
-
-    Label c mixes (1 - ε)·w_c of its own class with ε/C·w_j of every class j. The mean over a batch divides by the
-    weights of its labels, with smoothing ε as without.
-    """
-    weight, smooth = _weight(loss.weight, classes, like), loss.label_smoothing
-    own, spread = (1 - smooth) * weight, smooth / classes * weight
-    ignored = loss.ignore_index
-    if 0 <= ignored < classes:
-        raise TurncoatError(
-            f"the loss ignores label {ignored}, which is one of the {classes} classes, so a flip to it would take a"
-            " row out: drop these rows and the class, or set ignore_index to -100"
-        )
-
-    def slopes(logits: Tensor, labels: Tensor) -> Tensor:
-        counted = labels != ignored
-        label = labels.long().where(counted, 0).unsqueeze(1)
-        mixture = spread.repeat(len(logits), 1).scatter_add_(1, label, own[label])
-        result: Tensor = mixture.sum(1, keepdim=True) * logits.softmax(1) - mixture
-        return result * counted.unsqueeze(1)
-
-    def scores(logits: Tensor, tangent: Tensor) -> Tensor:
-        centred = tangent - (logits.softmax(1) * tangent).sum(1, keepdim=True)
-        return centred * own + (centred * spread).sum(1, keepdim=True)
-
-    return Criterion(
-        slopes=slopes,
-        scores=scores,
-        mass=weight if loss.weight is not None and loss.reduction == "mean" else None,
-        summed=loss.reduction == "sum",
-        ignored=ignored,
-    )
-
-
-def _weight(weight: Tensor | None, classes: int, like: Tensor) -> Float[Tensor, " c"]:
-    if weight is None:
-        return like.new_ones(classes)
-    if weight.shape != (classes,):
-        raise TurncoatError(
-            f"the loss's weight has shape {tuple(weight.shape)}, but must be ({classes},): one for each class"
-        )
-    if not bool((weight.isfinite() & (weight >= 0)).all()):
-        raise TurncoatError(
-            f"the loss's weight is {shown(weight.tolist())}, but must be finite and 0 or more for each class"
-        )
-    return weight.detach().to(like)
 
 
 def loss_scores(

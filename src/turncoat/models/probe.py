@@ -4,13 +4,16 @@ A label's score is about one example alone. BatchNorm in training and dropout br
 them is refused for training; ``turncoat.worst_flips`` scores such modules in evaluation mode.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from turncoat.errors import TurncoatError
+
+Rows = TypeVar("Rows")  # some examples, in whatever form the module takes them
 
 
 def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
@@ -32,7 +35,7 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
                 f" ({len(x)}, {classes}): one row of class logits per example"
             )
         _refuse_infinite(name, module, x, out)
-        unfit = entangled(lambda rows: _tried(name, module, rows), x)
+        unfit = entangled(lambda rows: _tried(name, module, rows), x, x.split(1))
     if unfit:
         raise TurncoatError(f"model {name!r} {unfit}")
     if any(not torch.equal(value, buffers[key]) for key, value in module.named_buffers()):
@@ -42,7 +45,7 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
         )
 
 
-def entangled(ask: Callable[[Tensor], Tensor], few: Tensor) -> str:
+def entangled(ask: Callable[[Rows], Tensor], few: Rows, singles: Sequence[Rows]) -> str:
     """Why a label has no score of its own where ``ask`` answers these examples; empty if it has one.
 
     Every example is asked alone and beside the others. What is not finite is for others to tell.
@@ -53,7 +56,7 @@ def entangled(ask: Callable[[Tensor], Tensor], few: Tensor) -> str:
     if not torch.equal(out, ask(few)):
         return "answers differently when asked twice: take out what draws at random"
     try:
-        alone = torch.cat([ask(row) for row in few.split(1)])
+        alone = torch.cat([ask(one) for one in singles])
     except TurncoatError:  # as BatchNorm over the batch does
         return (
             "takes no example alone, so a label has no score of its own: take out what mixes those of a batch"

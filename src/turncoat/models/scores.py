@@ -6,6 +6,7 @@ of S[i, y_i] and a term without labels, where S[i, c] is the directional derivat
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -15,9 +16,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError
-from turncoat.models.criterion import Loss, criterion
+from turncoat.models.criterion import Loss
+from turncoat.models.known_losses import criterion
 
 LogitsFn = Callable[[Params, Tensor], Tensor]
+Rows = TypeVar("Rows")  # some examples, in whatever form the model takes them
 
 CHUNK = 4096  # examples whose activations are held at once
 
@@ -51,7 +54,9 @@ def centred(scores: Float[Tensor, "n c *r"], logits: Float[Tensor, "n c *r"]) ->
     return scores - (logits.softmax(1) * scores).sum(1, keepdim=True)
 
 
-def directional(logits_fn: LogitsFn, params: Params, x: Tensor, direction: Params) -> tuple[Tensor, Tensor]:
+def directional(
+    logits_fn: Callable[[Params, Rows], Tensor], params: Params, x: Rows, direction: Params
+) -> tuple[Tensor, Tensor]:
     """Logits, and their derivative along ``direction``; parameters that it leaves out do not move.
 
     Raises:
