@@ -91,6 +91,12 @@ def test_code_that_is_edited_while_it_is_in_use(folder: Path, monkeypatch) -> No
     assert digest("start:make") != before
 
 
+def test_a_module_that_is_imported_later_may_be_broken(folder: Path) -> None:
+    before = fresh()
+    (folder / "lazily.py").write_text("TWO = (\n")
+    assert fresh() != before
+
+
 def test_installed_code_counts_by_its_own_file_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = sys.modules["torch"]
     before = digest("torch.nn:Linear")

@@ -107,7 +107,11 @@ def _sources(start: str) -> dict[str, str]:
 
 def _imports(source: str, spec: ModuleSpec) -> Iterator[str]:
     """Names of what a module imports, wherever in its text; some may be no modules but what they hold."""
-    for node in ast.walk(ast.parse(source)):
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a module that is imported later, or never
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from (*_parents(alias.name), alias.name)
@@ -125,7 +129,7 @@ def _parents(name: str) -> list[str]:
 
 def _spec(name: str) -> ModuleSpec | None:
     if name in sys.modules:
-        return sys.modules[name].__spec__
+        return getattr(sys.modules[name], "__spec__", None)
     try:
         return importlib.util.find_spec(name) if name else None
     except (ImportError, AttributeError, ValueError):  # its parent is no package, or not there
