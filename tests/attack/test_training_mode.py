@@ -88,6 +88,20 @@ def test_layers_without_modes_say_nothing():
     assert not flips.note and flips.alignment_after_training == flips.alignment_after
 
 
+class Rounding(nn.Module):
+    """Adds in another order in training mode, as other kernels do."""
+
+    def forward(self, x):
+        x = x.float()
+        return ((x + 100.0) - 100.0 if self.training else x).double()
+
+
+def test_rounding_is_no_difference():
+    net, x, y = made(Rounding())
+    assert not torch.equal(net.train()(x), copy.deepcopy(net).eval()(x))
+    assert not turncoat.worst_flips(net, x, y, 6).note
+
+
 class OwnDropout(nn.Module):
     def forward(self, x):
         return F.dropout(x, 0.5, training=self.training)

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
-from turncoat.models.probe import drop_rate
+from turncoat.models.probe import close, drop_rate
 
 
 def acting_in_training(module: nn.Module, ask: Callable[[], Tensor]) -> tuple[str, ...]:
@@ -18,9 +17,9 @@ def acting_in_training(module: nn.Module, ask: Callable[[], Tensor]) -> tuple[st
     known = [name for name, part in parts.items() if _known(part)]
     if not known:
         answer = ask()
-        if not torch.equal(answer, _with_flag_off(list(parts.values()), ask)):
-            found = [name for name, p in parts.items() if not torch.equal(answer, _with_flag_off([p], ask))]
-            known = found or [""]
+        if not close(answer, _with_flag_off(list(parts.values()), ask)):
+            known = [name for name, part in parts.items() if not close(answer, _with_flag_off([part], ask))]
+            known = known or [""]
     return tuple(
         f"{name!r} ({type(parts[name]).__name__})" if name else type(module).__name__ for name in known
     )
