@@ -46,7 +46,7 @@ def test_table_of_a_federation(turncoat: Turncoat) -> None:
         (("--workers", 10, "--hostile", 2, "--budget", 0.001), "raise --budget to at least 0.00695"),
         (
             ("--workers", 10, "--hostile", 2, "--budget", 0.01, "--schedule", "step"),
-            "64 examples of a batch it may flip p = 0",
+            "of 64 examples of a hostile worker's batch it may write to |K| = 64 and flip p = 0",
         ),
         (("--workers", 9999, "--hostile", 2), "9999 workers for 1437 examples: give at most 1437 workers"),
         (("--workers", 10, "--hostile", 5, "--aggregator", "median"), "median needs 2f < w"),
