@@ -2,29 +2,16 @@
 
 import os
 
-import numpy as np
 import pytest
 import torch
 from jaxtyping import config
 
-from turncoat import from_arrays, load
+from clouds import blobs
+from turncoat import load
 
 # the stacks are small: more threads than one only wait for each other
 torch.set_num_threads(1)
 os.environ.setdefault("MPLBACKEND", "Agg")
-
-
-def blobs(classes, n=70, m=40, d=5, spread=1.2, seed=0):
-    """Overlapping clouds, one per class, with every class in both parts."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(classes, d)) * 1.5
-
-    def part(size):
-        y = rng.permutation(np.arange(size) % classes)
-        return (centres[y] + spread * rng.normal(size=(size, d))).astype(np.float32), y
-
-    (x, y), (x_test, y_test) = part(n), part(m)
-    return from_arrays(x, y, x_test=x_test, y_test=y_test, name=f"blobs-{classes}")
 
 
 @pytest.fixture(scope="session")

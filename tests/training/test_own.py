@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import blobs
+from clouds import blobs
 from turncoat import Recipe, TurncoatError, models
 from turncoat.randomness import generator
 from turncoat.training import own
