@@ -26,7 +26,8 @@ from turncoat.data.dataset import Dataset
 from turncoat.models import build
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
-from turncoat.training.loop import advance, begin_epoch, plain_step
+from turncoat.training.loop import advance, begin_epoch
+from turncoat.training.pooled import plain_step
 from turncoat.training.stack import material, stack_run, tiles
 from turncoat.training.task import RunState, Task, start
 
@@ -123,7 +124,7 @@ def attack_over_epoch(data: Dataset) -> float:
         middle = time.perf_counter()
         for attacked, _, state in pairs:
             state.epoch = 0  # a round at trained parameters: the attacker's usual view
-            begin_epoch(attacked, state, by_step=False)
+            begin_epoch(attacked, state)
         if turn:
             shares.append((time.perf_counter() - middle) / (middle - begin))
     return statistics.median(shares)
@@ -152,7 +153,7 @@ def measure() -> dict[str, float]:
     data = mnist_shaped()
     parts = [(honest, start(honest)) for _, honest in stacks(data)]
     for task, state in parts:
-        begin_epoch(task, state, by_step=False)
+        begin_epoch(task, state)
     contestants = {
         "loop": plain_loop(data),
         "turncoat": engine(parts),

@@ -11,7 +11,7 @@ from turncoat.attack.selection import SELECTIONS
 from turncoat.federation import Federation
 from turncoat.federation.aware import FRACTIONS, seen
 from turncoat.models import build
-from turncoat.training import rounds
+from turncoat.training import choice
 from turncoat.training.stack import material, stack_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:idle-threat")  # budgets of nothing are among those tried
@@ -31,7 +31,7 @@ def test_every_hostile_worker_keeps_to_its_own_budget(name, schedule, multi):
         if run.main is None or run.main.labels is None:
             continue
         changed = run.main.labels[:, 0] != multi.y
-        sizes = [int(changed[shard].sum()) for shard in run.task.crowd.shards]
+        sizes = [int(changed[shard].sum()) for shard in run.task.way.crowd.shards]
         assert all(size <= int(0.3 * 14) for size in sizes[:2]) and not any(sizes[2:])
     flips = run.curves()[:, 0, 3]
     most = 2 * 3 * int(0.3 * 6) if schedule == "step" else 2 * int(0.3 * 14)  # 3 rounds an epoch
@@ -43,14 +43,14 @@ def test_every_hostile_worker_keeps_to_its_own_budget(name, schedule, multi):
 @pytest.mark.parametrize("schedule", ["epoch", "step"])
 def test_aware_is_never_worse_on_its_own_sample(aggregator, knowledge, schedule, multi, monkeypatch):
     gains = []
-    search = rounds.against_the_rule
+    search = choice.against_the_rule
 
     def watched(trial, propose):
         chosen = search(trial, propose)
         gains.extend((trial.harm(chosen) - trial.harm(propose(1.0))).tolist())
         return chosen
 
-    monkeypatch.setattr(rounds, "against_the_rule", watched)
+    monkeypatch.setattr(choice, "against_the_rule", watched)
     setting = dataclasses.replace(CROWD, aggregator=aggregator)
     threat = Threat(aware=True, knowledge=knowledge, schedule=schedule)
     train(multi, threats=[threat], seeds=[0, 1], recipe=RECIPE, federation=setting)

@@ -11,8 +11,8 @@ from turncoat.federation.messages import differences, example_norms, gradients, 
 from turncoat.federation.threats import placed_in
 from turncoat.models import build
 from turncoat.models.logistic import logistic
-from turncoat.training.federated import federated_step
-from turncoat.training.loop import begin_epoch, plain_step
+from turncoat.training.loop import begin_epoch
+from turncoat.training.pooled import plain_step
 from turncoat.training.stack import material, stack_run
 from turncoat.training.task import start
 
@@ -41,7 +41,7 @@ def begun(model, recipe, federation, threats=THREATS, classes=3):
     make = draw(1)
     for value in state.params.values():
         value.add_(0.1 * torch.randn(value.shape, generator=make))
-    begin_epoch(task, state, by_step=False)
+    begin_epoch(task, state)
     return task, state
 
 
@@ -66,8 +66,8 @@ def test_fedsgd_with_mean_is_the_pooled_engine(model, classes, recipe):
     task, state = begun(model, recipe, Federation(workers=4, hostile=1), classes=classes)
     pooled = copied(task, state)
     before = copied(task, state)
-    for rows in task.crowd.epoch(task.seed, 0)[:3]:
-        federated_step(task, state, rows)
+    for rows in task.way.crowd.epoch(task.seed, 0)[:3]:
+        task.way.step(task, state, rows)
         plain_step(task, pooled, rows.flatten())
     for name, value in state.params.items():
         torch.testing.assert_close(value, pooled.params[name], rtol=2e-4, atol=2e-5)
@@ -140,11 +140,11 @@ def test_fedavg_server_takes_the_mean_of_the_workers_parameters():
     recipe = Recipe(learning_rate=0.4, batch_size=5)
     task, state = begun("logistic", recipe, Federation(workers=3, hostile=1, local_steps=2))
     before = {name: value.clone() for name, value in state.params.items()}
-    rows = task.crowd.epoch(task.seed, 0)[0]
+    rows = task.way.crowd.epoch(task.seed, 0)[0]
     assert rows.shape == (3, 10)
     x = task.x[rows]
     moved = differences(task.model, before, x, state.labels[rows].long(), 2, 0.4)
-    federated_step(task, state, rows)
+    task.way.step(task, state, rows)
     wanted = pack(task.model, before) - moved.mean(0)
     torch.testing.assert_close(pack(task.model, state.params), wanted, rtol=1e-5, atol=1e-6)
 
@@ -155,12 +155,12 @@ def test_worker_momentum_is_an_average_over_rounds_before_the_server_sees_it():
     task, state = begun("logistic", recipe, setting)
     memory = 0.0
     params = {name: value.clone() for name, value in state.params.items()}
-    for rows in task.crowd.epoch(task.seed, 0)[:3]:
+    for rows in task.way.crowd.epoch(task.seed, 0)[:3]:
         sent = gradients(task.model, params, task.x[rows], state.labels[rows].long()).transpose(0, 1)
         memory = 0.75 * memory + 0.25 * sent
         vector = pack(task.model, params) - 0.4 * torch.stack([m.quantile(0.5, 0) for m in memory])
         params = unpack(task.model, vector, params)
-        federated_step(task, state, rows)
+        task.way.step(task, state, rows)
         torch.testing.assert_close(pack(task.model, state.params), vector, rtol=1e-4, atol=1e-6)
 
 

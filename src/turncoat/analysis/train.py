@@ -106,11 +106,11 @@ def describe(data: Material, dataset: Dataset, recipe: Recipe, federation: Feder
 
 def finished(stack: StackRun) -> list[Run]:
     """One run per replica of a stack that is over; curves end where the replica stopped."""
-    curves = stack.curves()
+    curves, looked = stack.curves(), stack.samples()
     runs = []
     for column, threat in enumerate(stack.task.threats):
         own = curves[:, column]
         lasted = int(np.isfinite(own[:, 0]).sum())
-        samples = stack.samples()[:, column] if stack.task.crowd else None
+        samples = looked[:, column] if looked.size else None
         runs.append(Run(threat, stack.task.seed, own[:lasted].copy(), samples))
     return runs

@@ -26,34 +26,43 @@ Propose = Callable[[float], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
+class Sample:
+    """Some rounds of a crowd, as far as an attacker can see them."""
+
+    crowd: Crowd
+    rounds: Int[Tensor, "s w b"]
+
+
+@dataclasses.dataclass(frozen=True)
 class Trial:
-    """What flips are tried on: some rounds of the workers, as far as the attacker can see them."""
+    """What flips are tried on."""
 
     model: Model
-    crowd: Crowd
     params: Params
     direction: Params
     x: Tensor  # all features
     y: Int[Tensor, " n"]
-    sample: Int[Tensor, "t w b"]
+    sample: Sample
     own: Int[Tensor, " m"]  # rows of the hostile workers
     rate: float
 
     def harm(self, chosen: Int[Tensor, "m r"]) -> Float[Tensor, " r"]:
         """⟨A, Δ⟩ of the true aggregate, the mean over the rounds: the more, the worse for the server."""
         toward = pack(self.model, self.direction)
-        rule, f = self.crowd.aggregate, self.crowd.federation.f
+        crowd = self.sample.crowd
+        rule, f = crowd.aggregate, crowd.federation.f
         return torch.stack([(rule(m, f) * toward).sum(1) for m in self._messages(chosen)]).mean(0)
 
     def _messages(self, chosen: Int[Tensor, "m r"]) -> list[Float[Tensor, "r w p"]]:
         flipped = self.y.unsqueeze(1).repeat(1, chosen.shape[1])
         flipped[self.own] = chosen.to(flipped.dtype)
-        hostile = self.crowd.federation.hostile
+        crowd = self.sample.crowd
+        hostile = crowd.federation.hostile
         found = []
-        for rows in self.sample:
+        for rows in self.sample.rounds:
             labels = self.y[rows].unsqueeze(2).repeat(1, 1, chosen.shape[1])
             labels[:hostile] = flipped[rows[:hostile]]
-            found.append(sent(self.model, self.crowd, self.params, self.x[rows], labels, self.rate))
+            found.append(sent(self.model, crowd, self.params, self.x[rows], labels, self.rate))
         return found
 
 

@@ -1,38 +1,104 @@
-"""One round of a federation: workers compute, hostile ones cheat, the server aggregates and steps."""
+"""The federated way: workers compute, hostile ones cheat, the server aggregates and steps."""
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
-from turncoat.federation.aware import seen, sent
+from turncoat.federation.aware import Sample, seen, sent
 from turncoat.federation.crowd import Crowd
 from turncoat.federation.messages import example_norms, unpack
-from turncoat.federation.visibility import label_shift, signs
+from turncoat.federation.visibility import SIGNS, label_shift, signs
 from turncoat.randomness import generator
-from turncoat.training.rounds import Rows, decide, groups
-from turncoat.training.task import RunState, Task
+from turncoat.threat import Threat
+from turncoat.training.rounds import decide, groups
+from turncoat.training.steps import attackers_step
+from turncoat.training.task import Rows, RunState, Task
 
 EXAMPLES = 8  # per worker, behind a per-example gradient norm
 
 
-def federated_step(task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
-    """All replicas take one step on their workers' messages."""
-    crowd = task.crowd
-    assert crowd is not None and state.labels is not None
-    x = task.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
-    labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
-    if task.schedule == "step":
-        labels = _attacked(task, state, crowd, rows, x, labels)
-    messages = sent(task.model, crowd, state.params, x, labels, task.recipe.learning_rate)
-    if crowd.federation.worker_momentum:
-        messages = _with_momentum(state, messages, crowd.federation.worker_momentum)
-    messages = forge(task, state, crowd, messages)
-    if state.step in crowd.watched:
-        _watch(task, state, crowd, rows, x, labels, messages)
-    update = crowd.aggregate(messages, crowd.federation.f)
-    _apply(task, state, update)
+@dataclasses.dataclass(frozen=True)
+class Federated:
+    """Every worker trains on its own data and sends messages to the server; a ``Way``."""
+
+    crowd: Crowd
+
+    @property
+    def repeats(self) -> bool:
+        """No: attacks, rules and looks at messages change with the step."""
+        return False
+
+    def steps(self, task: Task) -> int:
+        """As many as the workers report."""
+        return self.crowd.rounds
+
+    def batches(self, task: Task, epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
+        """The batches of all workers, (1, w, b) for every report."""
+        rounds = self.crowd.epoch(task.seed, epoch)
+        yield from ((t + 1, rounds[t : t + 1]) for t in range(done, len(rounds)))
+
+    def pool(self, task: Task, threats: Sequence[Threat], epoch: int) -> Rows:
+        """All examples, worker by worker; the hostile ones' shards are written to by every threat."""
+        crowd, blocks = self.crowd, self.crowd.blocks
+        sizes = torch.full((len(threats),), blocks[-1][1] if blocks else 0, device=task.x.device)
+        sample = None
+        if threats[0].aware:
+            sample = self._sample(crowd.epoch(task.seed, epoch), threats[0])
+        return Rows(task.x, task.y, crowd.order, sizes, blocks, sample)
+
+    def step(self, task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
+        """All replicas take one step on their workers' messages."""
+        crowd = self.crowd
+        assert state.labels is not None
+        x = task.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        if task.schedule == "step":
+            labels = self._attacked(task, state, rows, x, labels)
+        messages = sent(task.model, crowd, state.params, x, labels, task.recipe.learning_rate)
+        if crowd.federation.worker_momentum:
+            messages = _with_momentum(state, messages, crowd.federation.worker_momentum)
+        messages = forge(task, state, crowd, messages)
+        if state.step in crowd.watched:
+            _watch(task, state, crowd, rows, x, labels, messages)
+        update = crowd.aggregate(messages, crowd.federation.f)
+        _apply(task, state, crowd, update)
+        own = slice(0, crowd.federation.hostile)
+        attackers_step(task, state, rows[own].flatten(), x[own].flatten(0, 1))
+
+    def samples(self, replicas: int) -> np.ndarray:
+        """As many looks as the crowd is watched."""
+        return np.full((len(self.crowd.watched), replicas, len(self.crowd.shards), len(SIGNS)), np.nan)
+
+    def _attacked(
+        self, task: Task, state: RunState, rows: Tensor, x: Tensor, labels: Integer[Tensor, "w b r"]
+    ) -> Integer[Tensor, "w b r"]:
+        """Schedule "step": the attacker's turn on its workers' batches of this very step."""
+        w, b = rows.shape
+        hostile = self.crowd.federation.hostile
+        y = task.y[rows.flatten()]
+        labels = labels.clone()
+        blocks = tuple((i * b, (i + 1) * b) for i in range(hostile))
+        if not blocks:
+            return labels
+        order = torch.arange(w * b, device=rows.device)  # the hostile workers' rows stand first
+        for group in groups(task, state):
+            sizes = torch.full((len(group.threats),), hostile * b, device=rows.device)
+            threat = group.threats[0]
+            sample = self._sample(order.view(1, w, b), threat) if threat.aware else None
+            batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, sample)
+            outcome = decide(task, state, group, batch, (state.epoch, state.row))
+            outcome.write(labels.flatten(0, 1))
+            state.note(outcome.columns, outcome.report, share=1 / self.crowd.rounds)
+        return labels
+
+    def _sample(self, rounds: Int[Tensor, "t w b"], threat: Threat) -> Sample:
+        return Sample(self.crowd, seen(rounds, self.crowd.federation.hostile, threat.knowledge))
 
 
 def forge(
@@ -48,28 +114,6 @@ def forge(
             messages = messages.clone()
             messages[torch.tensor(columns), :hostile] = attack(honest, hostile, draw)
     return messages
-
-
-def _attacked(
-    task: Task, state: RunState, crowd: Crowd, rows: Tensor, x: Tensor, labels: Integer[Tensor, "w b r"]
-) -> Integer[Tensor, "w b r"]:
-    """Schedule "step": the attacker's turn on its workers' batches of this very step."""
-    w, b = rows.shape
-    hostile = crowd.federation.hostile
-    y = task.y[rows.flatten()]
-    labels = labels.clone()
-    blocks = tuple((i * b, (i + 1) * b) for i in range(hostile))
-    for threat, columns in groups(task, state):
-        if not blocks:
-            continue
-        sizes = torch.full((len(columns),), hostile * b, device=rows.device)
-        order = torch.arange(w * b, device=rows.device)  # the hostile workers' rows stand first
-        sample = seen(order.view(1, w, b), hostile, threat.knowledge) if threat.aware else None
-        batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, sample)
-        outcome = decide(task, state, threat, columns, batch, (state.epoch, state.row))
-        labels.flatten(0, 1)[outcome.members.unsqueeze(1), columns] = outcome.labels.to(labels.dtype)
-        state.note(columns, outcome.report, share=1 / crowd.rounds)
-    return labels
 
 
 def _with_momentum(state: RunState, sent: Float[Tensor, "r w p"], beta: float) -> Float[Tensor, "r w p"]:
@@ -100,11 +144,10 @@ def _watch(
     state.samples[turn][state.alive.cpu().numpy()] = found.cpu().numpy()
 
 
-def _apply(task: Task, state: RunState, update: Float[Tensor, "r p"]) -> None:
-    assert task.crowd is not None
+def _apply(task: Task, state: RunState, crowd: Crowd, update: Float[Tensor, "r p"]) -> None:
     state.step += 1
     step = unpack(task.model, update, state.params)
-    if task.crowd.federation.local_steps > 1:  # the workers have stepped already: the server takes their mean
+    if crowd.federation.local_steps > 1:  # the workers have stepped already: the server takes their mean
         for name, value in state.params.items():
             value.sub_(step[name])
         return

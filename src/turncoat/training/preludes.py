@@ -14,7 +14,6 @@ from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.randomness import generator
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance
-from turncoat.training.rounds import access_order
 from turncoat.training.task import RunState, Task, label_dtype, start
 
 Sums = dict[str, Float[Tensor, "n c"]]
@@ -59,17 +58,15 @@ def sum_scores(task: Task, state: RunState, sums: Sums) -> Iterator[int]:
 
 def keep_labels(task: Task, sums: Sums) -> Tensor:
     """Every replica's labels (n, r), chosen once by the summed scores."""
-    n = len(task.y)
     labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, len(task.threats))
-    order = access_order(task, 0, n, "fixed") if task.crowd is None else task.crowd.order
     for column, threat in enumerate(task.threats):
         if threat.is_clean or threat.selection in GRADIENT_ATTACKS:
             continue
         chosen = task.y
-        blocks = ((0, threat.writable(n)),) if task.crowd is None else task.crowd.blocks
+        pool = task.way.pool(task, (threat,), 0)
         draw = generator(task.seed, "selection", 0)
-        for start_row, stop in blocks:
-            own, flips = order[start_row:stop], threat.allowance(stop - start_row)
+        for start_row, stop in pool.parts(0):
+            own, flips = pool.order[start_row:stop], threat.allowance(stop - start_row)
             chosen = flip_labels(threat.selection, sums["/".join(_kind(threat))], chosen, own, flips, draw)
         labels[:, column] = chosen
     return labels

@@ -19,12 +19,11 @@ STEPS = 16
 
 Run = Callable[[], None]
 Record = Callable[[Run, Sequence[Tensor]], Run]
-TakeStep = Callable[[Task, RunState, Tensor], None]
 
 
 def suits(task: Task) -> bool:
     """Whether the same launches do for every step: on a GPU, pooled data, plain SGD, labels fixed for the epoch."""
-    plain = task.recipe.optimizer == "sgd" and task.crowd is None and task.schedule != "step"
+    plain = task.recipe.optimizer == "sgd" and task.way.repeats and task.schedule != "step"
     alone = all(threat.knowledge != "surrogate" for threat in task.threats)
     return task.x.is_cuda and task.model.recordable and plain and alone
 
@@ -55,7 +54,7 @@ def _recorded(run: Run, changed: Sequence[Tensor]) -> Run:
 class Replay:
     """``STEPS`` steps of the replicas that train now, as often as they are asked for."""
 
-    def __init__(self, task: Task, state: RunState, take_step: TakeStep, record: Record) -> None:
+    def __init__(self, task: Task, state: RunState, record: Record) -> None:
         assert state.labels is not None
         self.params = state.params
         self.labels = state.labels.clone()
@@ -69,7 +68,7 @@ class Replay:
 
         def run() -> None:
             for rows in batches:
-                take_step(task, recorded, rows)
+                task.way.step(task, recorded, rows)
 
         slots = (value for slot in state.slots.values() for value in slot.values())
         self.play = record(run, [*state.params.values(), *slots])

@@ -15,8 +15,10 @@ from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 from turncoat.training import checkpoint, optimizers, preludes
 from turncoat.training.checkpoint import Arrays
+from turncoat.training.federated import Federated
 from turncoat.training.loop import advance
-from turncoat.training.task import RunState, Task, start
+from turncoat.training.pooled import Pooled
+from turncoat.training.task import RunState, Task, Way, start
 
 GPU_CHUNKS = (
     8  # times as many examples in a pass over the data on a GPU, where a launch costs more than a cache miss
@@ -49,10 +51,9 @@ class StackRun:
 
     def steps(self) -> int:
         """How many replica-steps the whole run takes at most; early stopping may leave some out."""
-        crowd = self.task.crowd
-        batches = crowd.rounds if crowd else -(-len(self.task.x) // self.task.recipe.batch_size)
-        extra = preludes.needs_target(self.task.threats) + (self.task.schedule == "once")
-        return self.task.recipe.epochs * batches * (len(self.task.threats) + extra)
+        task = self.task
+        extra = preludes.needs_target(task.threats) + (task.schedule == "once")
+        return task.recipe.epochs * task.way.steps(task) * (len(task.threats) + extra)
 
     def curves(self) -> np.ndarray:
         """(epochs, replicas, curves) once the run is over; NaN after a replica stopped early."""
@@ -60,7 +61,7 @@ class StackRun:
         return self.main.curves
 
     def samples(self) -> np.ndarray:
-        """(looks, replicas, workers, signs) once a federation's run is over: what detection looks at."""
+        """(looks, replicas, workers, signs) once the run is over, of a federation: what detection looks at."""
         assert self.main is not None
         return self.main.samples
 
@@ -133,6 +134,7 @@ def stack_run(
     task = Task(
         model=data.model,
         recipe=recipe,
+        way=way_for(federation, data.model, y[held:], recipe, seed),
         optimizer=optimizers.build(recipe),
         seed=seed,
         threats=threats,
@@ -143,10 +145,14 @@ def stack_run(
         x_held=x[:held],
         y_held=y[:held],
     )
-    if federation.workers:
-        crowd = enlist(federation, data.model, task.y, seed, recipe.batch_size, recipe.epochs)
-        task = dataclasses.replace(task, crowd=crowd)
     return StackRun(task)
+
+
+def way_for(federation: Federation, model: Model, y: torch.Tensor, recipe: Recipe, seed: int) -> Way:
+    """How these labels' examples are trained on: pooled, or dealt out to a federation's workers."""
+    if not federation.workers:
+        return Pooled()
+    return Federated(enlist(federation, model, y, seed, recipe.batch_size, recipe.epochs))
 
 
 def tiles(threats: tuple[Threat, ...], size: int) -> list[tuple[Threat, ...]]:

@@ -1,15 +1,17 @@
-"""What one stack trains on, and everything that changes while it trains."""
+"""What one stack trains on, how it gets through an epoch, and everything that changes while it trains."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.round import Report
 from turncoat.direction import Params
-from turncoat.federation.crowd import Crowd
-from turncoat.federation.visibility import SIGNS
+from turncoat.federation.aware import Sample
 from turncoat.models.stack import Model, expand
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
@@ -28,11 +30,54 @@ CURVES = (
 
 
 @dataclasses.dataclass(frozen=True)
+class Rows:
+    """The rows an attacker's turn is about: all examples, or one batch; ``order`` is what write access is cut from."""
+
+    x: Tensor
+    y: Int[Tensor, " n"]
+    order: Int[Tensor, " n"]
+    sizes: Int[Tensor, " g"]  # |K| per replica of a group
+    blocks: tuple[tuple[int, int], ...] | None = (
+        None  # the order's rows per hostile worker, each with its budget
+    )
+    sample: Sample | None = None  # on which an aware attacker tries flips against the server's rule
+
+    def parts(self, replica: int) -> tuple[tuple[int, int], ...]:
+        """Where in the order the replica's own rows stand, each part with a budget of its own."""
+        return self.blocks if self.blocks is not None else ((0, int(self.sizes[replica])),)
+
+
+@runtime_checkable
+class Way(Protocol):
+    """How a stack gets through an epoch, batch by batch: ``Pooled`` on one server, or ``Federated`` over workers."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same kernels do for every step while labels stay as they are."""
+
+    def steps(self, task: "Task") -> int:
+        """How many steps an epoch takes."""
+
+    def batches(self, task: "Task", epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
+        """The epoch's batches from ``done`` on, ``many`` at a time or one; and the state's ``row`` after them."""
+
+    def pool(self, task: "Task", threats: Sequence[Threat], epoch: int) -> Rows:
+        """All examples, in the order from which these threats, which decide alike, cut what they may write to."""
+
+    def step(self, task: "Task", state: "RunState", rows: Tensor) -> None:
+        """Take one step of every replica on these rows, the attacker's turn in it with schedule "step"."""
+
+    def samples(self, replicas: int) -> np.ndarray:
+        """Room for what is looked at while training: (looks, replicas, workers, signs)."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Task:
     """The constants of a stack: one model, one recipe, one seed, one threat per replica."""
 
     model: Model
     recipe: Recipe
+    way: Way
     optimizer: Optimizer
     seed: int
     threats: tuple[Threat, ...]
@@ -44,7 +89,6 @@ class Task:
     y_held: Tensor
     target: Params | None = None  # a stack of one: where a targeted attacker steers to
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
-    crowd: Crowd | None = None  # the workers, in a federation
 
     @property
     def schedule(self) -> str:
@@ -62,6 +106,7 @@ class RunState:
     curves: np.ndarray  # (epochs, replicas, len(CURVES)), NaN where a replica had stopped
     best: Tensor  # (r,) lowest held-out loss so far
     waited: Tensor  # (r,) epochs since then
+    samples: np.ndarray  # (looks, replicas, workers, signs) of a federation's messages
     epoch: int = 0
     row: int = 0  # examples of this epoch already seen
     step: int = 0  # optimizer steps taken
@@ -70,7 +115,6 @@ class RunState:
     eyes_slots: Slots | None = None
     inside: Tensor | None = None  # (n, r) whether the attacker may write to the example, this round
     memory: Tensor | None = None  # (r, w, p) worker momentum
-    samples: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0,)))  # (looks, r, w, signs)
 
     def note(self, columns: Tensor, seen: Report, share: float | None = None) -> None:
         """Write a round into the epoch's row; with ``share``, as one of many rounds whose mean is wanted."""
@@ -98,10 +142,8 @@ def start(task: Task) -> RunState:
         curves=np.full((task.recipe.epochs, replicas, len(CURVES)), np.nan),
         best=torch.full((replicas,), torch.inf, device=device),
         waited=torch.zeros(replicas, dtype=torch.int64, device=device),
+        samples=task.way.samples(replicas),
     )
-    if task.crowd is not None:
-        looks = (len(task.crowd.watched), replicas, len(task.crowd.shards), len(SIGNS))
-        state.samples = np.full(looks, np.nan)
     if any(t.knowledge == "surrogate" for t in task.threats):
         state.eyes = {name: value.clone() for name, value in params.items()}
         state.eyes_slots = task.optimizer.init(state.eyes)

@@ -1,0 +1,108 @@
+"""Where a round's labels are chosen, as far as the attacker's knowledge goes."""
+
+import dataclasses
+
+from jaxtyping import Int
+from torch import Tensor
+
+from turncoat.attack.round import Quota, choose_flips, mean_gradient
+from turncoat.attack.selection import resolve
+from turncoat.direction import Params, targeted, untargeted
+from turncoat.federation.aware import Trial, against_the_rule
+from turncoat.models.stack import take
+from turncoat.randomness import generator
+from turncoat.threat import Threat
+from turncoat.training.optimizers import Slots
+from turncoat.training.task import Rows, RunState, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """Whose turn it is, on which rows, and when: what names the random draws of the round."""
+
+    task: Task
+    state: RunState
+    threats: tuple[Threat, ...]  # they differ in how much they may write to and flip, in nothing else
+    columns: Int[Tensor, " g"]  # where they stand in the stack
+    rows: Rows
+    members: Int[Tensor, " m"]  # the rows that any of them may write to
+    when: tuple[int, ...]
+
+    def quotas(self, fraction: float = 1.0) -> list[Quota]:
+        """What each replica may flip, in every block of its rows, with this fraction of every budget."""
+        found = []
+        for j, threat in enumerate(self.threats):
+            for start, stop in self.rows.parts(j):
+                found.append(Quota(j, start, stop, int(fraction * threat.allowance(stop - start))))
+        return found
+
+
+def chosen_labels(turn: Turn, server: Params, toward: Params) -> Int[Tensor, "m g"]:
+    """The members' labels for this round: the one place that knows how replicas come to theirs.
+
+    ``server`` are the replicas' parameters, ``toward`` the omniscient attacker's direction.
+    """
+    if turn.task.kept is not None:
+        return _kept(turn, turn.task.kept)
+    view = _attackers_view(turn, server, toward)
+    if turn.rows.sample is not None:
+        return _against_the_rule(turn, view)
+    return _selected(turn, view)
+
+
+def direction(task: Task, threat: Threat, params: Params, honest: Params) -> Params:
+    """Δ at these parameters, with the honest gradient there."""
+    if threat.goal == "untargeted":
+        return untargeted(honest)
+    assert task.target is not None
+    return targeted(params, task.target)
+
+
+def _kept(turn: Turn, kept: Tensor) -> Int[Tensor, "m g"]:
+    """Labels that were chosen before training."""
+    mine = kept[:, turn.state.alive[turn.columns]]
+    return mine[turn.members].to(turn.rows.y.dtype)
+
+
+def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) -> Int[Tensor, "m g"]:
+    """What the selection makes of the scores, with this fraction of every budget."""
+    rows = turn.rows
+    return choose_flips(
+        resolve(turn.threats[0].selection),
+        turn.task.model,
+        *view,
+        rows.x,
+        turn.members,
+        rows.y[turn.members],
+        turn.quotas(fraction),
+        rows.sizes,
+        generator(turn.task.seed, "selection", *turn.when),
+    )
+
+
+def _against_the_rule(turn: Turn, view: tuple[Params, Params]) -> Int[Tensor, "m g"]:
+    """The flips that move the server's true aggregate farthest, as far as the attacker tries."""
+    task, rows = turn.task, turn.rows
+    assert rows.sample is not None
+    rate = task.recipe.learning_rate
+    trial = Trial(task.model, *view, rows.x, rows.y, rows.sample, turn.members, rate)
+    return against_the_rule(trial, lambda share: _selected(turn, view, share))
+
+
+def _attackers_view(turn: Turn, server: Params, toward: Params) -> tuple[Params, Params]:
+    """The parameters the attacker looks at and its direction, as far as its knowledge goes."""
+    task, state, threat, rows = turn.task, turn.state, turn.threats[0], turn.rows
+    eyes, aim = server, toward
+    if threat.knowledge != "omniscient":
+        if threat.knowledge == "surrogate":
+            assert state.eyes is not None
+            eyes = take(state.eyes, turn.columns, task.model.replica_axis)
+        labels = rows.y[turn.members].unsqueeze(1).expand(-1, len(turn.columns))
+        own = mean_gradient(task.model, eyes, rows.x[turn.members], labels, rows.sizes)
+        aim = direction(task, threat, eyes, own)
+    if threat.aware:
+        known = state.eyes_slots if threat.knowledge == "surrogate" else state.slots
+        assert known is not None
+        slots: Slots = {k: take(v, turn.columns, task.model.replica_axis) for k, v in known.items()}
+        aim = task.optimizer.precondition(aim, slots, state.step + 1)
+    return eyes, aim

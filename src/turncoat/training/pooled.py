@@ -1,0 +1,95 @@
+"""The pooled way: one server trains on all data, mini-batch by mini-batch."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from turncoat.federation.visibility import SIGNS
+from turncoat.randomness import generator
+from turncoat.threat import Threat
+from turncoat.training.rounds import access_order, decide, groups, rank_in, writable
+from turncoat.training.steps import attackers_step, server_step
+from turncoat.training.task import Rows, RunState, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Pooled:
+    """All data on one server; a ``Way``."""
+
+    @property
+    def repeats(self) -> bool:
+        """Yes: a step is a forward pass, a pull back and an update, whatever the rows."""
+        return True
+
+    def steps(self, task: Task) -> int:
+        """As many as there are mini-batches; the last may be small."""
+        return -(-len(task.x) // task.recipe.batch_size)
+
+    def batches(self, task: Task, epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
+        """Mini-batches in a new order, ``many`` full ones at a time (many, b), or one."""
+        n, size = len(task.x), task.recipe.batch_size
+        order = torch.randperm(n, generator=generator(task.seed, "batches", epoch)).to(task.x.device)
+        while done < n:
+            count = many if n - done >= many * size else 1
+            end = min(done + count * size, n)
+            yield end, order[done:end].view(count, -1)
+            done = end
+
+    def pool(self, task: Task, threats: Sequence[Threat], epoch: int) -> Rows:
+        """All examples, in the random order from whose start every threat cuts its share."""
+        n = len(task.y)
+        # flips chosen once stay where they were put
+        placement = "fixed" if threats[0].schedule == "once" else threats[0].placement
+        order = access_order(task, epoch, n, placement)
+        return Rows(task.x, task.y, order, writable(threats, n, task.x.device))
+
+    def step(self, task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
+        """One step on a mini-batch, with the attacker's turn in it or with the labels of the round."""
+        take = attacked_step if task.schedule == "step" else plain_step
+        take(task, state, rows)
+
+    def samples(self, replicas: int) -> np.ndarray:
+        """No messages, so nothing to look at."""
+        return np.zeros((0, replicas, 0, len(SIGNS)))
+
+
+def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
+    """One optimizer step of every replica on the same examples, with the labels of the round."""
+    assert state.labels is not None
+    x = task.x.index_select(0, rows)
+    server_step(task, state, x, state.labels.index_select(0, rows))
+    attackers_step(task, state, rows, x)
+
+
+def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
+    """One step with the attacker's turn inside it: its rows are a share of this batch alone."""
+    x, y = task.x.index_select(0, rows), task.y.index_select(0, rows)
+    labels = y.unsqueeze(1).repeat(1, len(state.alive))
+    share = len(rows) / len(task.x)
+    for group in groups(task, state):
+        order, sizes = _cut(task, group.threats, rows)
+        if state.inside is not None:  # the attacker's own model learns from this batch's share alone
+            first = torch.arange(len(rows), device=rows.device).unsqueeze(1) < sizes
+            state.inside[rows[order].unsqueeze(1), group.columns] = first
+        outcome = decide(task, state, group, Rows(x, y, order, sizes), (state.epoch, state.row))
+        outcome.write(labels)
+        state.note(outcome.columns, outcome.report, share)
+    server_step(task, state, x, labels)
+    attackers_step(task, state, rows, x)
+
+
+def _cut(
+    task: Task, threats: Sequence[Threat], rows: Int[Tensor, " b"]
+) -> tuple[Int[Tensor, " b"], Int[Tensor, " g"]]:
+    """The batch's rows in the order from which write access is cut, and how many of them each replica owns."""
+    placement = threats[0].placement
+    if placement == "resampled":  # a batch is drawn at random, so its first rows are a random share of it
+        return torch.arange(len(rows), device=rows.device), writable(threats, len(rows), rows.device)
+    n = len(task.y)
+    ranks = rank_in(access_order(task, 0, n, placement))[rows]
+    owned = (ranks.unsqueeze(1) < writable(threats, n, rows.device)).sum(0)
+    return ranks.argsort(), owned
