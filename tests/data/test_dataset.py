@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -162,6 +163,40 @@ def test_string_labels_are_mapped_in_sorted_order():
     assert made.class_names == ("cat", "dog", "eel")
     assert made.y.tolist() == [1, 0, 1, 0, 2, 2]
     assert made.y_test.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "kind", [object, "string", "category"], ids=["objects", "pandas strings", "categories"]
+)
+def test_strings_that_pandas_holds_are_strings(kind):
+    words = pd.Series(np.array(["b", "a"])[np.arange(20) % 2]).astype(kind)
+    x = np.arange(40.0).reshape(20, 2)
+    made = from_arrays(x, words)
+    assert made.class_names == ("a", "b")
+    assert torch.equal(made.y, from_arrays(x, words.to_list()).y)
+
+
+@pytest.mark.parametrize("holds", [np.asarray, list, torch.tensor, lambda y: np.asarray(y, dtype=object)])
+def test_truths_are_two_classes(holds):
+    truths = [i % 3 == 0 for i in range(20)]
+    x = np.arange(40.0).reshape(20, 2)
+    made = from_arrays(x, holds(truths))
+    assert made.class_names == ("False", "True")
+    assert torch.equal(made.y, from_arrays(x, np.array(truths, dtype=int)).y)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["a", "b", None] * 8, "label None in row 2 .* is of type NoneType"),
+        ([0, "b", 1] * 8, "label 'b' in row 1 .* is of type str"),
+        ([1, True, 0] * 8, "label True in row 1 .* is of type bool"),
+        ([0, 2.5, 1] * 8, "label 2.5 in row 1 .* is of type float"),
+    ],
+)
+def test_labels_of_several_kinds_are_named(labels, told):
+    with pytest.raises(TurncoatError, match=told):
+        from_arrays(np.zeros((24, 2)), np.array(labels, dtype=object))
 
 
 def test_declared_classes_may_be_absent():

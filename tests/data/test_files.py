@@ -46,6 +46,14 @@ def test_npz_agrees_with_the_arrays(tmp_path):
     assert (made.x_test.numpy() == images[:5].reshape(5, -1)).all()
 
 
+def test_a_share_for_testing_is_refused_where_there_is_a_test_part(tmp_path):
+    path = tmp_path / "mine.npz"
+    np.savez(path, x=X, y=Y, x_test=X[:9], y_test=Y[:9])
+    fails(path, "test_share is 0.3", "leave it out", test_share=0.3)
+    fails(path, "seed is 4", "leave it out", seed=4)
+    assert len(load(path).y_test) == 9
+
+
 def test_npz_with_string_labels(tmp_path):
     np.savez(tmp_path / "mine.npz", x=X, y=TABLE.kind.to_numpy(dtype=str))
     assert load(tmp_path / "mine.npz").class_names == ("a", "b", "c")
@@ -228,11 +236,37 @@ def test_row_numbers_are_no_feature(tmp_path):
     assert load(path, label="kind").d == 1
 
 
-@pytest.mark.parametrize("word", ["NA", "None", "null"])
-def test_a_class_that_reads_like_nothing_is_named(tmp_path, word):
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("1", "01"), ("01", "1")),
+        (("EU", "NA"), ("EU", "NA")),
+        (("yes", "None"), ("None", "yes")),
+        (("null", "nan"), ("nan", "null")),
+        (("0.0", "1.0"), ("0.0", "1.0")),
+        (("1", "1.0"), ("1", "1.0")),
+        (("TRUE", "FALSE"), ("FALSE", "TRUE")),
+        (("9", " 10"), ("9", "10")),
+        (("9", str(10**30)), (str(10**30), "9")),
+    ],
+)
+def test_labels_of_a_csv_are_read_as_they_stand(words, names, tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text("\n".join(["a,kind", *(f"{i},{word if i % 2 else 'EU'}" for i in range(20))]))
-    fails(path, f"row 2, column 'kind' reads {word!r}, which counts as missing", label="kind")
+    path.write_text("\n".join(["a,kind", *(f"{i},{words[i % 2]}" for i in range(20))]))
+    made = load(path, "raw", label="kind")
+    assert made.class_names == names
+    assert set(made.y[made.x[:, 0] % 2 == 0].tolist()) == {names.index(words[0].strip())}
+
+
+def test_no_label_is_no_class(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["a,kind", *(f"{i},{'' if i == 6 else i % 2}" for i in range(20))]))
+    fails(path, "row 7, column 'kind' is missing", label="kind")
+
+
+def test_whole_numbers_are_classes_as_they_are_written(table):
+    made = load(write(table, TABLE.assign(kind=Y.astype(float))), label="kind")
+    assert made.class_names == ("0.0", "1.0", "2.0")
 
 
 def test_a_named_index_is_a_column(tmp_path):

@@ -82,3 +82,7 @@ class Counter(nn.Module):
 
 def nothing():
     return nn.Flatten()
+
+
+def pixels(classes):
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes))

@@ -72,3 +72,37 @@ def test_vit_needs_images(data):
     for wrong in (flat, odd):
         with pytest.raises(TurncoatError, match="multiples of 4"):
             models.build("vit", wrong)
+
+
+def images(*shape):
+    return from_arrays(np.random.default_rng(0).normal(size=(30, *shape)), np.arange(30) % 3)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (2, 3), (4,), (3, 4, 5)])
+def test_examples_keep_their_shape(shape, monkeypatch):
+    seen = []
+
+    class Whole(torch.nn.Module):
+        def __init__(self, features, classes):
+            super().__init__()
+            self.last = torch.nn.Linear(features, classes)
+
+        def forward(self, x):
+            seen.append(tuple(x.shape[1:]))
+            return self.last(x.flatten(1))
+
+    monkeypatch.setattr("networks.frozen", Whole)
+    assert models.build("networks:frozen", images(*shape)).classes == 3
+    assert set(seen) == {shape}
+
+
+def test_the_layout_is_told_to_who_expects_another():
+    for name in ("vit", "networks:convolutions"):
+        with pytest.raises(TurncoatError, match=r"channels last, .* give numpy.moveaxis\(x, -1, 1\)"):
+            models.build(name, images(8, 8, 3))
+    with pytest.raises(TurncoatError, match=r"have no axis of channels: give x\[:, None\]"):
+        models.build("networks:pixels", images(8, 8))
+    with pytest.raises(TurncoatError, match=r"read as \(channels, height, width\): .*moveaxis.* nn.Flatten"):
+        models.build("networks:pixels", images(6, 8, 3))
+    assert models.build("networks:convolutions", images(3, 8, 8)).classes == 3
+    assert models.build("mlp", images(8, 8, 3)).classes == 3  # which takes plain features

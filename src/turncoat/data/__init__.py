@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from turncoat.data import catalogue, download
 from turncoat.data.catalogue import Collection
-from turncoat.data.dataset import Dataset, build, from_arrays
+from turncoat.data.dataset import TEST_SHARE, Dataset, build, from_arrays
 from turncoat.data.files import read_file
 from turncoat.data.scale import SCALES
 from turncoat.data.source import only
@@ -34,7 +34,7 @@ def load(
     scale: str = "unit",
     *,
     label: str | None = None,
-    test_share: float = 0.2,
+    test_share: float = TEST_SHARE,
     seed: int = 0,
     fetch: bool = True,
 ) -> Dataset:
@@ -54,7 +54,7 @@ def load(
         raise TurncoatError(f"fetch is {shown(fetch)}, but must be True or False")
     if not isinstance(name, str | Path) or str(name) not in DATASETS:
         return read_file(_own_path(name), label, test_share, seed, scale)
-    if label is not None or test_share != 0.2 or seed != 0:
+    if label is not None or test_share != TEST_SHARE or seed != 0:
         raise TurncoatError(
             f"{name} has its labels and a fixed test part; label, test_share and seed are for your own files"
         )

@@ -70,7 +70,7 @@ def numbers(x: Any, what: str) -> tuple[np.ndarray, tuple[int, ...]]:
 
 
 def labels(y: Any, what: str) -> np.ndarray:
-    """Return labels as one axis of int64, or of strings where they are strings.
+    """Return labels as one axis of int64, or of strings where they are strings or truths.
 
     Raises:
         TurncoatError: if they are neither integers nor strings or have more than one axis.
@@ -78,14 +78,35 @@ def labels(y: Any, what: str) -> np.ndarray:
     array = _array(y, what)
     if array.ndim != 1:
         raise TurncoatError(f"{what}: shape is {array.shape}, but labels must be one axis, one per example")
+    if array.dtype.kind == "O":
+        array = _of_one_kind(array, what)
     if array.dtype.kind in "UT":
         return array
-    if array.dtype.kind not in "bui":
+    if array.dtype.kind == "b":
+        return array.astype(str)
+    if array.dtype.kind not in "ui":
         raise TurncoatError(
             f"{what}: labels are of type {array.dtype}, but must be integers 0..C-1: convert them with "
             ".astype(int)"
         )
     return array.astype(np.int64)
+
+
+def _of_one_kind(array: np.ndarray, what: str) -> np.ndarray:
+    """Objects, as pandas holds strings, as the array of strings, truths or integers that they are.
+
+    Raises:
+        TurncoatError: names the first that is of another kind than those before it.
+    """
+    kinds: dict[type, tuple[type, ...]] = {str: (str,), bool: (bool, np.bool_), int: (int, np.integer)}
+    first = next((kind for kind, alike in kinds.items() if len(array) and isinstance(array[0], alike)), None)
+    for row, value in enumerate(array):
+        if first is None or not isinstance(value, kinds[first]) or isinstance(value, bool) != (first is bool):
+            raise TurncoatError(
+                f"{what}: label {shown(value)} in row {row} (counted from 0) is of type {type(value).__name__}, but"
+                " labels must be all strings or all integers"
+            )
+    return array.astype(first)
 
 
 def require_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classes: int) -> None:

@@ -16,6 +16,8 @@ from turncoat.data.source import Source
 from turncoat.data.split import stratified
 from turncoat.errors import TurncoatError, choose, known_arguments, reason, shown, text, whole
 
+TEST_SHARE = 0.2  # held out where data have no test part of their own
+
 
 @known_arguments
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,12 +124,12 @@ def from_arrays(
     name: str = "arrays",
     x_test: Any = None,
     y_test: Any = None,
-    test_share: float = 0.2,
+    test_share: float = TEST_SHARE,
     seed: int = 0,
     scale: str = "raw",
     classes: int | None = None,
 ) -> Dataset:
-    """Make a data set of arrays or tensors; ``x`` is (n, d) or (n, *shape), labels are 0..C-1 or strings.
+    """Make a data set of arrays or tensors; ``x`` is (n, d) or (n, *shape), labels are 0..C-1, strings or truths.
 
     Without a test part, ``test_share`` of the examples is held out, stratified by ``seed``.
     Strings are mapped to 0..C-1 in sorted order and kept as class names.
@@ -143,6 +145,11 @@ def from_arrays(
     if (x_test is None) != (y_test is None):
         absent, given = ("x_test", "y_test") if x_test is None else ("y_test", "x_test")
         raise TurncoatError(f"{name}: {given} came without {absent}; give both or neither")
+    if x_test is not None and (test_share, seed) != (TEST_SHARE, 0):
+        told = f"test_share is {shown(test_share)}" if test_share != TEST_SHARE else f"seed is {shown(seed)}"
+        raise TurncoatError(
+            f"{name}: {told}, but the data have a test part of their own, x_test, so it would do nothing: leave it out"
+        )
     features, labels, shape = _checked(name, x, y, "")
     if x_test is None:
         kept, held_out = _split(name, labels, classes, test_share, seed)
@@ -193,9 +200,8 @@ def _coded(
         count = checks.count_classes(np.concatenate((y, y_test)), name) if classes is None else classes
         return Source(x, y, x_test, y_test, count, shape)
     if y.dtype.kind != y_test.dtype.kind:
-        raise TurncoatError(
-            f"{name}: labels y are {y.dtype}, y_test {y_test.dtype}; both must be of one kind"
-        )
+        told = ["integers" if part.dtype.kind == "i" else "strings or truths" for part in (y, y_test)]
+        raise TurncoatError(f"{name}: labels y are {told[0]}, y_test {told[1]}; both must be of one kind")
     (y, y_test), names = checks.named_classes(y, y_test)
     if classes is not None and classes != len(names):
         raise TurncoatError(f"{name}: classes is {classes}, but there are {len(names)} different labels")

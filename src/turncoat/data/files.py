@@ -1,5 +1,6 @@
 """Data of one's own: .npz archives of arrays, and .csv and .parquet tables with a label column."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from turncoat.data.split import stratified
 from turncoat.errors import TurncoatError, choose
 
 ARRAYS = ("x", "y", "x_test", "y_test")
+
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")  # as Python writes it, within 64 bits
 
 
 def read_file(path: Path, label: str | None, test_share: float, seed: int, scale: str) -> Dataset:
@@ -76,13 +79,14 @@ def from_npz(path: Path, test_share: float, seed: int, scale: str) -> Dataset:
 def from_table(path: Path, label: str | None, test_share: float, seed: int, scale: str) -> Dataset:
     """Make a data set of a table; ``label`` names the column of classes, integers or strings of any kind.
 
-    Labels are mapped to 0..C-1 in sorted order and kept as class names; all other columns are features.
+    Labels of a .csv are read as they stand, so that "01" is no "1" and "None" a class; those that are all integers are
+    integers. They are mapped to 0..C-1 in sorted order and kept as class names; all other columns are features.
 
     Raises:
         TurncoatError: if the table is damaged, the label column is absent or not of classes, a feature
             column is not numeric, or a value is missing.
     """
-    frame = _frame(path)
+    frame = _frame(path, label)
     column = _label_column(path, frame, label)
     values = _classes(path, frame, column)
     x = _features(path, frame.drop(columns=[column]))
@@ -93,7 +97,7 @@ def from_table(path: Path, label: str | None, test_share: float, seed: int, scal
     return build(Source(*parts, len(names), (x.shape[1],), None, names), path.name, scale)
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(path: Path, label: str | None) -> pd.DataFrame:
     # read as it stands: pandas gives the second of two columns of one name another one
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
     for number, name in enumerate(header, 1):
@@ -103,16 +107,20 @@ def _csv(path: Path) -> pd.DataFrame:
                 " pandas to_csv(…, index=False)), or name the column"
             )
     _refuse_twice(path, header)
-    return pd.read_csv(path, low_memory=False)
+    frame = pd.read_csv(path, low_memory=False)
+    if label in frame.columns:  # as it stands: pandas takes "01" for 1, and "None" for nothing
+        text = pd.read_csv(path, usecols=[label], dtype=str, keep_default_na=False)
+        frame[label] = text[label]
+    return frame
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, label: str | None) -> pd.DataFrame:
     frame = pd.read_parquet(path)
     named = [name for name in frame.index.names if name is not None]
     return frame.reset_index(named) if named else frame  # a named index was a column
 
 
-TABLES: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
+TABLES: dict[str, Callable[[Path, str | None], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
 
 
 def _refuse_twice(path: Path, names: pd.Series) -> None:
@@ -121,10 +129,10 @@ def _refuse_twice(path: Path, names: pd.Series) -> None:
         raise TurncoatError(f"{path}: two columns are named {twice!r}; give each its own name")
 
 
-def _frame(path: Path) -> pd.DataFrame:
+def _frame(path: Path, label: str | None) -> pd.DataFrame:
     ending = path.suffix.lower()
     try:
-        frame = TABLES[ending](path)
+        frame = TABLES[ending](path, label)
     except TurncoatError:
         raise
     # Arrow's and pandas' own errors are kinds of ValueError and OSError.
@@ -153,13 +161,14 @@ def _label_column(path: Path, frame: pd.DataFrame, label: str | None) -> str:
 def _classes(path: Path, frame: pd.DataFrame, column: str) -> np.ndarray:
     """Return the label column as integers or strings, with no value missing."""
     series = frame[column]
-    missing = series.isna().to_numpy()
+    missing = (series.isna() | (series == "")).to_numpy(dtype=bool)
     if missing.any():
-        row = int(missing.argmax())
         raise TurncoatError(
-            f"{path}: row {row + 1}, column {column!r} {_as_missing(path, column, row)} (counted from 1, "
-            "without the header): fill it in or drop the row"
+            f"{path}: row {int(missing.argmax()) + 1}, column {column!r} is missing (counted from 1, without the"
+            " header): fill it in or drop the row"
         )
+    if path.suffix.lower() == ".csv":
+        return _read_text(path, series)
     kind = types.infer_dtype(series, skipna=False)
     if kind == "categorical":
         series = series.astype(series.cat.categories.dtype)
@@ -170,21 +179,27 @@ def _classes(path: Path, frame: pd.DataFrame, column: str) -> np.ndarray:
         )
     if kind in ("integer", "boolean"):
         return series.to_numpy(dtype=np.int64) if kind == "integer" else series.to_numpy(dtype=str)
-    if kind == "string":
+    if kind == "string" or (kind == "floating" and bool((series % 1 == 0).all())):
         return series.to_numpy(dtype=str)
-    raise TurncoatError(
-        f"{path}: label column {column!r} holds {kind} values (row 1: {series.iloc[0]!s}), but classes must "
-        "be integers or strings"
+    raise _no_classes(path, column, kind, str(series.iloc[0]))
+
+
+def _read_text(path: Path, series: pd.Series) -> np.ndarray:
+    """Return labels that are all integers, written as integers are, as such; others as they stand."""
+    found = series.unique()
+    if all(_INTEGER.fullmatch(text.strip()) for text in found):
+        return series.str.strip().to_numpy(dtype=np.int64)
+    numbers = pd.to_numeric(pd.Series(found), errors="coerce")
+    if bool((numbers.notna() & (numbers % 1 != 0)).any()) and bool(numbers.notna().all()):
+        raise _no_classes(path, str(series.name), "floating", str(series.iloc[0]))
+    return series.to_numpy(dtype=str)
+
+
+def _no_classes(path: Path, column: str, kind: str, first: str) -> TurncoatError:
+    return TurncoatError(
+        f"{path}: label column {column!r} holds {kind} values (row 1: {first}), but classes must be integers or"
+        " strings"
     )
-
-
-def _as_missing(path: Path, column: str, row: int) -> str:
-    """What stands where a label is missing: nothing, or a word that is read so."""
-    if path.suffix.lower() == ".csv":
-        text = pd.read_csv(path, usecols=[column], dtype=str, keep_default_na=False)[column].iloc[row]
-        if text:
-            return f"reads {text!r}, which counts as missing; a class needs another name"
-    return "is missing"
 
 
 def _features(path: Path, frame: pd.DataFrame) -> np.ndarray:

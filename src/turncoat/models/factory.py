@@ -2,7 +2,7 @@
 
 The callable (a function or an ``nn.Module`` class) is called with those of the keywords ``features`` (d),
 ``classes`` (C) and ``shape`` (one example's shape, channel first) that it accepts, and returns an ``nn.Module``
-that maps (n, *shape) for images, or (n, d) for other data, to logits (n, C).
+that maps (n, *shape), which is (n, d) for tables, to logits (n, C).
 """
 
 import inspect

@@ -14,7 +14,7 @@ from torch.func import functional_call, vmap
 
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError, reason
-from turncoat.models.probe import fits, last_layer
+from turncoat.models.probe import fits, last_layer, refuse_channels_last
 from turncoat.models.scores import directional, lacks_forward_mode
 from turncoat.models.stack import Model, Pullback
 
@@ -29,16 +29,17 @@ def module_stack(
     shape: tuple[int, ...],
     classes: int,
 ) -> Model:
-    """The stack of the modules that ``make`` builds; images reach them in their shape, other data flat.
+    """The stack of the modules that ``make`` builds; examples reach them in their shape.
 
     Parameters that want no gradient, and buffers, are those of the first module for all seeds.
 
     Raises:
-        TurncoatError: if the module does not fit (see ``probe.fits``).
+        TurncoatError: if the module does not fit (see ``probe.fits``), or the channels of images stand last.
     """
+    refuse_channels_last(name, shape)
 
     def prepare(x: Tensor) -> Tensor:
-        return x.reshape(len(x), *shape) if len(shape) == 3 else x
+        return x.reshape(len(x), *shape)
 
     module = seeded(make, 0)
     few = prepare(example)

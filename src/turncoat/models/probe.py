@@ -45,6 +45,34 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
         )
 
 
+def refuse_channels_last(name: str, shape: tuple[int, ...]) -> None:
+    """Refuse images whose channels stand last: a network that asks for ``shape[0]`` channels would misread them.
+
+    Raises:
+        TurncoatError: for square examples with 1, 3 or 4 values at every place.
+    """
+    if len(shape) == 3 and shape[0] == shape[1] != shape[2] and shape[2] in (1, 3, 4):
+        raise TurncoatError(
+            f"model {name!r}: examples of shape {shape} look like images with the channels last, but are read as"
+            " (channels, height, width): give numpy.moveaxis(x, -1, 1)"
+        )
+
+
+def layout(shape: tuple[int, ...]) -> str:
+    """How examples of this shape come to a model, for who expected them in another one."""
+    if len(shape) == 3:
+        return (
+            "; examples are read as (channels, height, width): give numpy.moveaxis(x, -1, 1) if the channels stand"
+            " last, and begin with nn.Flatten() if the model takes plain features"
+        )
+    if len(shape) == 2:
+        return (
+            "; examples have no axis of channels: give x[:, None] if the model takes images, and begin with"
+            " nn.Flatten() if it takes plain features"
+        )
+    return ""
+
+
 def entangled(ask: Callable[[Rows], Tensor], few: Rows, singles: Sequence[Rows]) -> str:
     """Why a label has no score of its own where ``ask`` answers these examples; empty if it has one.
 
@@ -150,7 +178,7 @@ def _tried(name: str, module: nn.Module, x: Tensor) -> Tensor:
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         raise TurncoatError(
-            f"model {name!r} fails on examples of shape {tuple(x.shape[1:])}: {reason}"
+            f"model {name!r} fails on examples of shape {tuple(x.shape[1:])}: {reason}{layout(tuple(x.shape[1:]))}"
         ) from error
     if not isinstance(out, Tensor):
         raise TurncoatError(f"model {name!r} returns {type(out).__name__}, but must return one tensor (n, c)")
