@@ -50,13 +50,14 @@ def summarise(samples: Float[np.ndarray, "t w s"], hostile: int) -> dict[str, fl
     ``norm_ratio`` compares norms of the workers' mean gradients, ``example_norm_ratio`` means of per-example
     norms. An AUC of 0.5 is a coin, 1 a certainty, whichever way the sign points. ``caught`` is the true-positive
     rate at 1 % false positives of the linear mix, the best logistic regression on the signs of all rounds.
-    ``label_shift`` is the mean of the hostile workers' own, in their batches.
+    ``label_shift`` is the mean of the hostile workers' own, in their batches. A sign that nobody measured is NaN.
     """
     if not 0 < hostile < samples.shape[1]:
         return {}
     table = samples.reshape(-1, samples.shape[2])
     is_hostile = np.tile(np.arange(samples.shape[1]) < hostile, samples.shape[0])
-    good = np.isfinite(table).all(1)
+    measured = ~np.isnan(table).all(0)
+    good = np.isfinite(table[:, measured]).all(1) & measured[:2].all()
     table, is_hostile = table[good], is_hostile[good]
     if is_hostile.all() or not is_hostile.any():
         return {}
