@@ -1,0 +1,1 @@
+"""Handwritten digits in Flower, attacked by label flips."""
