@@ -7,6 +7,7 @@ beside that (files, the environment) is not seen.
 """
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -77,6 +78,41 @@ def digest(name: str, *more: str) -> str:
     parts = [text for module in sorted(sources) for text in (module, sources[module])]
     text = "\0".join((*parts, *more))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def coded(name: str, what: str, *more: str) -> str:
+    """A name of one's own code with its digest behind it.
+
+    Raises:
+        TurncoatError: if it ends in another digest already.
+    """
+    plain, code = split(name)
+    now = digest(name, *more)
+    if code not in ("", now):
+        raise TurncoatError(
+            f"{what} {plain!r} is no longer that of {code}, but of {now}: its code was edited"
+        )
+    return f"{plain}@{now}"
+
+
+def rule(name: str, what: str, returns: str) -> Callable[..., Any]:
+    """A rule of one's own, such as ``mypkg.rules:mine``; with a digest behind it, that code or none.
+
+    Raises:
+        TurncoatError: if it cannot be imported, is no callable, or its code was edited.
+    """
+    return _told_apart(name, what, returns) if split(name)[1] else _rule(name, what, returns)
+
+
+def _rule(name: str, what: str, returns: str) -> Callable[..., Any]:
+    return imported(name, what, "mypkg.rules:mine", returns)
+
+
+@functools.lru_cache(maxsize=64)  # it is asked for in every round, and its name says which code it is
+def _told_apart(name: str, what: str, returns: str) -> Callable[..., Any]:
+    found = _rule(name, what, returns)
+    coded(name, what)
+    return found
 
 
 def first_line(error: Exception) -> str:

@@ -32,7 +32,9 @@ class Threat:
     )
     goal: str = described("untargeted", "what the flips push against or towards", GOALS)
     selection: str | Callable[..., Any] = described(
-        "optimal", "rule that spends the flips; in a federation also a gradient attack, as a reference"
+        "optimal",
+        "rule that spends the flips, by name or as MODULE:CALLABLE of your own; in a federation also a gradient"
+        " attack, as a reference",
     )
     schedule: str = described("epoch", "how often the attacker decides", SCHEDULES)
     placement: str = described("resampled", "whether write access is drawn anew each round", PLACEMENTS)

@@ -5,6 +5,7 @@ engine runs it once for a stack of replicas; calling the rule does the same for 
 """
 
 import dataclasses
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat import errors
+from turncoat import errors, own_code
 from turncoat.attack.rivals import (
     PARAMETRIC,
     parametric,
@@ -179,17 +180,35 @@ SELECTIONS: dict[str, Selection] = {
 }
 
 
-def find(name: object) -> Selection:
-    """The selection of that name, such as "optimal" or "source_to_target:7:1".
+def find(name: object) -> "Selection | Rule":
+    """The selection of that name: "optimal", "source_to_target:7:1", or "mypkg.rules:mine", a rule of one's own.
 
     Raises:
-        TurncoatError: with the nearest name if there is none.
+        TurncoatError: with the nearest name if there is none, or if one's own can't be imported.
     """
     if isinstance(name, str) and name not in SELECTIONS:
         propose = parametric(name)
         if propose is not None:
             return Selection(propose, needs="nothing")
-    return SELECTIONS[errors.choose(name, [*SELECTIONS, *PARAMETRIC], "selection")]
+        if is_own(name):
+            return _own(name)
+    return SELECTIONS[errors.choose(name, [*SELECTIONS, *PARAMETRIC, "MODULE:CALLABLE"], "selection")]
+
+
+def is_own(name: object) -> bool:
+    """Whether a selection is the name of a rule of one's own."""
+    return isinstance(name, str) and ":" in name and name.partition(":")[0] not in PARAMETRIC
+
+
+def _own(name: str) -> "Selection | Rule":
+    try:
+        rule: Selection | Rule = own_code.rule(name, "selection", "new labels")
+    except errors.TurncoatError:
+        family = name.partition(":")[0]
+        if difflib.get_close_matches(family, PARAMETRIC, cutoff=0.8):
+            errors.choose(family, PARAMETRIC, "selection")  # a slip of the pen, no module
+        raise
+    return rule
 
 
 def resolve(selection: "str | Rule") -> "Selection | Rule":

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.errors import TurncoatError
-from turncoat.federation.aggregators import aggregator
+from turncoat.federation.aggregators.chain import aggregator, chained_names
 from turncoat.federation.federation import Federation
 from turncoat.federation.messages import pack
 from turncoat.federation.partition import deal
@@ -62,7 +62,8 @@ def enlist(
         TurncoatError: if a worker would hold nothing, or the aggregator cannot stand that many hostile workers.
     """
     shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"))
-    head = head_block(model) if "lfighter" in federation.aggregator else (0, 2, 1)
+    named = [] if callable(federation.aggregator) else chained_names(federation.aggregator)
+    head = head_block(model) if "lfighter" in named else (0, 2, 1)
     rule = aggregator(federation.aggregator, head=head)
     blank = torch.zeros(1, federation.workers, head[0] + head[1] * head[2])
     rule(blank, federation.f)  # tells if f is too large

@@ -1,6 +1,8 @@
 """Who computes and who aggregates: workers, their data, the hostile ones among them, and the server's rule."""
 
 import dataclasses
+from collections.abc import Callable, Hashable
+from typing import Any
 
 from turncoat import errors
 from turncoat.fields import described
@@ -21,7 +23,9 @@ class Federation:
     local_steps: int = described(
         1, "steps a worker takes before it reports; 1: gradients (FedSGD), more: differences (FedAvg)"
     )
-    aggregator: str = described("mean", "the server's rule, or a chain such as nnm+trimmed_mean")
+    aggregator: str | Callable[..., Any] = described(
+        "mean", "the server's rule, a chain such as nnm+trimmed_mean, or MODULE:CALLABLE of your own"
+    )
     tolerated: int = described(-1, "f, the number of hostile workers the rule is set for; -1: all of them")
     worker_momentum: float = described(0.0, "momentum that workers apply to what they send, 0 to below 1")
 
@@ -47,11 +51,16 @@ class Federation:
 
     def _check_crowd(self) -> None:
         # imported late: a command line that shows help does not wait for torch
-        from turncoat.federation.aggregators import aggregator
+        from turncoat.federation.aggregators.chain import chained_names
         from turncoat.federation.partition import parse
 
         parse(errors.text(self.partition, "partition"))
-        aggregator(errors.text(self.aggregator, "aggregator"))
+        if isinstance(self.aggregator, type) or not callable(self.aggregator):
+            chained_names(errors.text(self.aggregator, "aggregator"))
+        elif not isinstance(self.aggregator, Hashable):  # federations are told apart by all of their fields
+            raise errors.TurncoatError(
+                f"aggregator is {errors.shown(self.aggregator)}, which cannot be hashed: give its class a __hash__"
+            )
         if self.hostile > self.workers:
             raise errors.TurncoatError(
                 f"hostile is {self.hostile}, but there are only {self.workers} workers: give at most that many"

@@ -47,11 +47,7 @@ def build(name: str, data: Dataset) -> Model:
     if family in MODELS:
         raise errors.TurncoatError(f"model {name!r}: {family!r} has no options; write {family!r} alone")
     model = module_stack(name, factory(name, data), data.x[:FEW], data.shape, data.classes)
-    plain, code = own_code.split(name)
-    if code and code != (now := _digest(name, model)):
-        raise errors.TurncoatError(
-            f"model {plain!r} is no longer that of {code}, but of {now}: its code was edited"
-        )
+    own_code.coded(name, "model", shapes(model))  # refuses a digest of other code
     return model
 
 
@@ -65,17 +61,13 @@ def coded(name: str, data: Dataset) -> str:
     """
     if not is_own(name):
         return name
-    return f"{own_code.split(name)[0]}@{_digest(name, build(name, data))}"
+    return own_code.coded(name, "model", shapes(build(name, data)))
 
 
 def is_own(name: str) -> bool:
     """Whether a model is a factory of one's own."""
     family, colon, _ = name.partition(":")
     return bool(colon) and family not in MODELS
-
-
-def _digest(name: str, model: Model) -> str:
-    return own_code.digest(name, shapes(model))
 
 
 def _width(name: str, option: str) -> int:

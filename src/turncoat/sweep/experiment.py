@@ -13,15 +13,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from turncoat import errors
+from turncoat import errors, own_code
+from turncoat.attack.selection import is_own
 from turncoat.data import SCALES
 from turncoat.errors import TurncoatError
+from turncoat.federation.aggregators.chain import aggregator, coded
 from turncoat.federation.threats import check_selection, placed_in
 from turncoat.fields import descriptions
 from turncoat.models import MODELS
 from turncoat.sweep.budgets import BUDGET, derived
 from turncoat.sweep.cells import DEFAULTS, KEYS, PARTS, Cell, clean_twin, normalised, why_idle
 from turncoat.sweep.prepared import tell_apart
+from turncoat.sweep.problem import Problem
 
 DEMO = "demo.toml"
 SEEDS = 6  # as in the papers
@@ -143,13 +146,20 @@ def cells(experiment: Experiment) -> list[Cell]:
             _refuse_idle(axes, asked, here)
             found |= dict.fromkeys(here)
         told = {problem: tell_apart(problem) for problem in {cell.problem for cell in found}}
-        return [
-            dataclasses.replace(
-                cell, problem=told[cell.problem][0], seed=seed, fingerprint=told[cell.problem][1]
-            )
-            for seed in experiment.seeds
-            for cell in found
-        ]
+        apart = [_coded(cell, *told[cell.problem]) for cell in found]
+        return [dataclasses.replace(cell, seed=seed) for seed in experiment.seeds for cell in apart]
+
+
+def _coded(cell: Cell, problem: Problem, fingerprint: str) -> Cell:
+    """With the data's fingerprint, and the digest of its code behind every name of one's own."""
+    threat, federation = cell.threat, cell.federation
+    if isinstance(threat.selection, str) and is_own(threat.selection):
+        threat = dataclasses.replace(threat, selection=own_code.coded(threat.selection, "selection"))
+    if isinstance(federation.aggregator, str):
+        federation = dataclasses.replace(federation, aggregator=coded(federation.aggregator))
+    return dataclasses.replace(
+        cell, problem=problem, fingerprint=fingerprint, threat=threat, federation=federation
+    )
 
 
 class telling:
@@ -213,11 +223,12 @@ def _combinations(given: Axes, seed: int) -> list[Cell]:
 
 
 def _checked(cell: Cell) -> Cell:
-    """Names are refused before any data is read; ``module:callable`` is looked up when the model is built."""
+    """Names are refused before any data is read; a model's ``module:callable`` is looked up when it is built."""
     if ":" not in cell.problem.model:
         errors.choose(cell.problem.model, MODELS, "model")
     errors.choose(cell.problem.scale, SCALES, "scale")
     check_selection(cell.threat)
+    aggregator(cell.federation.aggregator)
     return cell
 
 

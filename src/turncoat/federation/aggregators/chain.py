@@ -1,12 +1,14 @@
-"""Aggregators by name, chains of them, and any callable in their place."""
+"""Aggregators by name, chains of them, and any callable in their place or at their end."""
 
 import functools
+import inspect
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from turncoat.errors import TurncoatError, choose
+from turncoat import own_code
+from turncoat.errors import TurncoatError, choose, reason, shown
 from turncoat.federation.aggregators.averages import mean
 from turncoat.federation.aggregators.clipping import arc, centered_clipping, norm_clipping
 from turncoat.federation.aggregators.contract import Aggregator, check_messages
@@ -37,25 +39,23 @@ PREAGGREGATORS: dict[str, Aggregator] = {"nnm": nnm, "bucketing": bucketing, "ar
 """(r, w, p) to (r, m, p): what may stand before an aggregator in a chain."""
 
 
-def aggregator(
-    rule: str | Callable[[Tensor], Tensor], *, head: tuple[int, int, int] | None = None
-) -> Aggregator:
-    """An aggregator from a name, a chain such as ``"arc+nnm+krum"``, or any callable from (w, p) to (p).
+def aggregator(rule: str | Callable[..., Tensor], *, head: tuple[int, int, int] | None = None) -> Aggregator:
+    """An aggregator from a name, a chain such as ``"arc+nnm+krum"``, or a callable of one's own.
 
+    That is called as rule(messages) or, if it takes two arguments, as rule(messages, f), with the messages (w, p) of
+    one replica after the other, and gives (p). By name, such as ``"mypkg.rules:mine"``, it may end a chain.
     ``head`` is for ``lfighter`` alone: (offset, classes, width) of the output layer's block in the parameters.
 
     Raises:
-        TurncoatError: if a name is unknown or the chain makes no sense.
+        TurncoatError: if a name is unknown, the chain makes no sense, or a callable can't be imported.
     """
     if not isinstance(rule, str):
         if callable(rule):
             return _each_replica(rule)
-        raise TurncoatError(f"aggregator takes a name or a callable (w, p) -> (p), but {rule!r} came")
-    names = [choose(name.strip(), {*AGGREGATORS, *PREAGGREGATORS}, "aggregator") for name in rule.split("+")]
-    *before, last = names
-    _check_chain(rule, before, last)
-    final = functools.partial(lfighter, head=head) if last == "lfighter" else AGGREGATORS[last]
+        raise TurncoatError(f"aggregator takes a name or a callable (w, p) -> (p), but {shown(rule)} came")
+    *before, last = chained_names(rule)
     steps = [PREAGGREGATORS[name] for name in before]
+    final = _last(last, head)
 
     def chained(messages: Tensor, f: int) -> Tensor:
         for step in steps:
@@ -65,8 +65,46 @@ def aggregator(
     return chained if steps else final
 
 
+def _last(name: str, head: tuple[int, int, int] | None) -> Aggregator:
+    if is_own(name):
+        return _each_replica(own_code.rule(name, "aggregator", "an update (p)"))
+    return functools.partial(lfighter, head=head) if name == "lfighter" else AGGREGATORS[name]
+
+
+def chained_names(chain: str) -> list[str]:
+    """The names in a chain; nothing of one's own is imported yet.
+
+    Raises:
+        TurncoatError: if a name is unknown or the chain makes no sense.
+    """
+    *before, last = (name.strip() for name in chain.split("+"))
+    known = {*AGGREGATORS, *PREAGGREGATORS, "MODULE:CALLABLE"}
+    for name in (*before, *(() if is_own(last) else (last,))):
+        choose(name, known, "aggregator")
+    _check_chain(chain, before, last)
+    return [*before, last]
+
+
+def is_own(name: str) -> bool:
+    """Whether the last of a chain is a rule of one's own."""
+    return ":" in name.rpartition("+")[2]
+
+
+def coded(rule: str) -> str:
+    """A chain with the digest of the code behind the rule of one's own that it ends in, if any.
+
+    Raises:
+        TurncoatError: if that can't be imported.
+    """
+    before, plus, last = rule.rpartition("+")
+    if not is_own(last):
+        return rule
+    _last(last, None)
+    return f"{before}{plus}{own_code.coded(last, 'aggregator')}"
+
+
 def _check_chain(chain: str, before: list[str], last: str) -> None:
-    if last in PREAGGREGATORS or any(name in AGGREGATORS for name in before):
+    if last in PREAGGREGATORS or any(name not in PREAGGREGATORS for name in before):
         raise TurncoatError(
             f"aggregator {chain!r} makes no sense: pre-aggregators ({', '.join(PREAGGREGATORS)}) come first "
             "and exactly one aggregator comes last, such as 'nnm+trimmed_mean'"
@@ -75,16 +113,39 @@ def _check_chain(chain: str, before: list[str], last: str) -> None:
         raise TurncoatError(f"aggregator {chain!r} names a pre-aggregator twice: name each once")
 
 
-def _each_replica(rule: Callable[[Tensor], Tensor]) -> Aggregator:
+def _each_replica(rule: Callable[..., Tensor]) -> Aggregator:
     name = getattr(rule, "__name__", type(rule).__name__)
+    takes_f = _takes_two(rule)
+
+    def asked(messages: Tensor, f: int) -> Tensor:
+        # A copy, since nothing is known of the callable: what it does to its argument stays there.
+        given = (messages.clone(), f) if takes_f else (messages.clone(),)
+        try:
+            return _check_result(rule(*given), messages, name)
+        except TurncoatError:
+            raise
+        except Exception as error:
+            raise TurncoatError(
+                f"aggregator {name} failed ({reason(error)}): it is called as rule(messages) or rule(messages, f),"
+                " with messages (w, p), and must give (p)"
+            ) from error
 
     def looped(messages: Tensor, f: int) -> Tensor:
         stack = check_messages(messages, f"aggregator {name}")
-        # A copy, since nothing is known of the callable: what it does to its argument stays there.
-        results = [_check_result(rule(replica.clone()), replica, name) for replica in stack]
+        results = [asked(replica, f) for replica in stack]
         return torch.stack(results) if messages.ndim == 3 else results[0]
 
     return looped
+
+
+def _takes_two(rule: Callable[..., Tensor]) -> bool:
+    try:
+        inspect.signature(rule).bind(0, 0)
+    except TypeError:
+        return False
+    except ValueError:  # some built-in functions have no signature
+        return False
+    return True
 
 
 def _check_result(result: object, replica: Tensor, name: str) -> Tensor:
