@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from turncoat import Recipe, Threat, TurncoatError, train
+from turncoat import Recipe, Threat, TurncoatError, from_arrays, train
+from turncoat.analysis.estimate import estimate, statistics
 from turncoat.analysis.results import Results, Run
 from turncoat.fields import descriptions
-from turncoat.metrics import statistics
 from turncoat.threat import CLEAN
 from turncoat.training.task import CURVES
 
@@ -106,6 +106,33 @@ def test_breakdown_budget_of_chosen_threats(results):
     assert made.breakdown_budget(selection="random") == float("inf")
     with pytest.raises(TurncoatError, match="did you mean 'selection'"):
         made.breakdown_budget(selektion="random")
+
+
+def test_one_seed_breaks_nothing_down(multi):
+    alone = train(multi, threats=THREATS, seeds=[0], recipe=RECIPE)
+    assert np.isnan(alone.summary()["accuracy.low"]).all()
+    with pytest.raises(TurncoatError, match="one seed has no interval and decides nothing: train two"):
+        alone.breakdown_budget()
+
+
+def test_harm_against_any_run_of_the_same_seed(results):
+    optimal, random = THREATS[:2]
+    summary = results.summary()
+    harm = results.harm(optimal)
+    assert (harm.mean, harm.low, harm.n) == (summary["harm.mean"][1], summary["harm.low"][1], 2)
+    curves = {(run.threat, run.seed): run.curve("accuracy")[-1] for run in results.runs}
+    wanted = estimate(curves[random, seed] - curves[optimal, seed] for seed in (5, 2))
+    assert results.harm(optimal, random, "last") == wanted
+    with pytest.raises(TurncoatError, match="no run has the threat"):
+        results.harm(Threat(0.123))
+
+
+def test_a_clean_model_at_chance_is_told(multi):
+    nothing_to_learn = from_arrays(np.zeros((60, 3)), np.repeat([0, 1, 2], [30, 20, 10]), scale="raw")
+    blind = train(nothing_to_learn, threats=THREATS[:1], seeds=[0, 1], recipe=RECIPE)
+    assert blind.setting.warnings == ("no-skill",)
+    assert (blind.summary()["warnings"] == "no-skill").all()
+    assert train(multi, seeds=[0], recipe=RECIPE).setting.warnings == ()
 
 
 def test_a_rule_of_ones_own_is_named_in_tables(multi):

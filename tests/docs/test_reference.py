@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from turncoat.analysis.skill import NO_SKILL
 from turncoat.attack.selection import SELECTIONS
 from turncoat.cli import turncoat
 from turncoat.cli.show import warning_lines
@@ -16,6 +17,7 @@ from turncoat.models import MODELS
 from turncoat.sweep.cells import KEYS
 from turncoat.training.stability import UNSTABLE_STEP
 
+CODE_WIDTH = 96
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -66,6 +68,16 @@ def test_every_rule_names_its_source(hook):
     assert [row for row in rows if not re.search(r"\b(19|20)\d\d\b", row)] == []
 
 
+def test_code_fits_the_width_of_the_page(hook):
+    """The site's column holds so many characters of code; the rest would have to be scrolled for."""
+    wide = []
+    for file in DOCS.rglob("*.md"):
+        text = hook.filled(file.read_text(encoding="utf-8"))
+        for block in re.findall(r"^ *```[^\n]*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL):
+            wide += [(file.name, line) for line in block.splitlines() if len(line) > CODE_WIDTH]
+    assert wide == []
+
+
 def test_no_mark_is_left_over(hook):
     for file in DOCS.rglob("*.md"):
         assert "<!-- generate:" not in hook.filled(file.read_text(encoding="utf-8")), file
@@ -73,7 +85,8 @@ def test_no_mark_is_left_over(hook):
 
 def test_every_warning_is_explained():
     text = page("concepts/stability.md")
-    lines = warning_lines([UNSTABLE_STEP], 2.0)
-    assert lines[0].startswith(f"warning {UNSTABLE_STEP}: ") and len(lines[0]) > 40
-    part = text.split(f"### {UNSTABLE_STEP}\n")[1].split("\n### ")[0]
-    assert "*Raised if*" in part and "*What to do.*" in part
+    for name in (UNSTABLE_STEP, NO_SKILL):
+        lines = warning_lines([name], 2.0)
+        assert lines[0].startswith(f"warning {name}: ") and len(lines[0]) > 40
+        part = text.split(f"### {name}\n")[1].split("\n### ")[0]
+        assert "*Raised if*" in part and "*What to do.*" in part

@@ -23,16 +23,25 @@ def test_captions_say_setting_statistic_and_seeds(curves):
     for part in ("digits (unit scale)", "logistic", "12 epochs", "batch 64", "learning rate 0.2", "3 seeds"):
         assert part in text
     assert "mean of the last 10 % of epochs" in text
-    assert "95 % bootstrap interval" in text
+    assert "Student's 95 % interval over seeds" in text
     assert "unstable-step" not in text
     assert "missing" not in text
     assert "last epoch" in caption_of(FIGURES["budget"].draw(curves, statistic="last"))
 
 
-@pytest.mark.parametrize("name", ["budget", "epochs", "harm"])
-def test_one_seed_has_no_interval_to_explain(curves, name):
-    assert "bootstrap" in caption_of(FIGURES[name].draw(curves))
-    assert "bootstrap" not in caption_of(FIGURES[name].draw(curves[curves["seed"] == 0]))
+@pytest.mark.parametrize("name", ["budget", "epochs", "harm", "difference"])
+def test_one_seed_has_no_interval_and_the_caption_says_so(curves, name):
+    assert "Student's 95 % interval" in caption_of(FIGURES[name].draw(curves))
+    alone = caption_of(FIGURES[name].draw(curves[curves["seed"] == 0]))
+    assert "One seed has no interval" in alone
+    assert name != "harm" or "surely harms more than random flips in 0 and less in 0" in alone
+
+
+@pytest.mark.parametrize("name", ["budget", "heatmap", "difference", "epochs", "spread", "harm"])
+def test_captions_warn_of_a_clean_model_that_learned_nothing(curves, name):
+    assert "no-skill" not in caption_of(FIGURES[name].draw(curves))
+    blind = curves.assign(accuracy=curves["accuracy"].where(curves["write_access"] > 0, curves["chance"]))
+    assert "Warning no-skill: the clean model is no better than" in caption_of(FIGURES[name].draw(blind))
 
 
 @pytest.mark.parametrize("name", ["budget", "heatmap", "difference", "epochs", "spread", "harm"])

@@ -30,9 +30,12 @@ def folder(tmp_path: Path) -> Path:
 def test_the_page_shows_what_the_folder_holds_and_links_only_to_that(folder: Path) -> None:
     text = gallery.page(folder)
     assert text.count("## ") == 1 and "## B:fig5" in text
-    assert "![B:fig5, raw scale](B-fig5-raw.png)\n\nAll runs: 3." in text
+    assert "![B:fig5, raw scale](B-fig5-raw.png)\n\nBeside it" in text and "All runs: 3." not in text
+    captioned = gallery.page(folder, captions=True)
+    assert "![B:fig5, raw scale](B-fig5-raw.png)\n\nAll runs: 3.\n\nBeside it" in captioned
+    assert captioned.count("All runs: 3.") == 1
     assert "Beside it: [last](B-fig5-raw-last.svg), [numbers](B-fig5-raw.csv)." in text
-    assert "![B:fig5, unit scale](B-fig5-unit.svg)\n\nOn unit scale." in text
+    assert "![B:fig5, unit scale](B-fig5-unit.svg)\n\nOn unit scale." in captioned
     assert text.index("raw scale") < text.index("unit scale")
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from turncoat import TurncoatError, metrics
+from turncoat import TurncoatError
+from turncoat.analysis.estimate import estimate
 from turncoat.reproduce import extracts, pictures
 from turncoat.reproduce.artefacts import Artefact
 from turncoat.reproduce.evidence import Evidence, from_store
@@ -50,15 +51,6 @@ def test_clean_runs_are_paired_by_seed(evidence: Evidence, asked: Experiment) ->
         assert points.loc[key(cell), "clean.last"] == points.loc[key(clean_twin(cell)), "accuracy.last"]
 
 
-def test_intervals_of_columns_are_those_of_each_alone() -> None:
-    values = np.random.default_rng(0).normal(size=(5, 4))
-    low, high = metrics.intervals(values)
-    for column in range(4):
-        assert (low[column], high[column]) == pytest.approx(metrics.interval(values[:, column]))
-    one = metrics.intervals(values[:1])
-    assert np.array_equal(one[0], values[0]) and np.array_equal(one[1], values[0])
-
-
 def test_averaged_curves_are_the_means_of_the_stores_curves(store: Path, evidence: Evidence) -> None:
     with open_store(store) as opened:
         curves = opened.curves()
@@ -69,8 +61,10 @@ def test_averaged_curves_are_the_means_of_the_stores_curves(store: Path, evidenc
     assert (found["seeds"] == 3).all()
     for name in ("mean", "std"):
         np.testing.assert_allclose(found[name].sort_index(), wanted[name].sort_index(), atol=1e-6)
-    assert (found["low"] <= found["mean"] + 1e-6).all()
-    assert (found["mean"] <= found["high"] + 1e-6).all()
+    for index, group in curves.groupby(cell)["accuracy"]:
+        wanted = estimate(group)
+        row = found.loc[index]
+        assert (row["low"], row["high"]) == pytest.approx((wanted.low, wanted.high), abs=1e-5)
 
 
 def test_extracts_hold_the_same_evidence(evidence: Evidence, tmp_path: Path) -> None:
@@ -89,6 +83,19 @@ def test_extracts_hold_the_same_evidence(evidence: Evidence, tmp_path: Path) -> 
             check_dtype=False,
             rtol=1e-6,
         )
+
+
+def test_extracts_of_an_older_version_lose_their_bootstrap_intervals(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    extracts.write(evidence, tmp_path)
+    curves = pd.read_parquet(tmp_path / extracts.CURVES)
+    assert not {"low", "high"} & set(curves)
+    curves.assign(low=0.0, high=1.0).to_parquet(tmp_path / extracts.CURVES, index=False)
+    back = extracts.read(tmp_path).curves.sort_values(["key", "epoch"])
+    for name in ("low", "high"):
+        wanted = evidence.curves.sort_values(["key", "epoch"])[name]
+        np.testing.assert_allclose(back[name], wanted, rtol=1e-6)
 
 
 def test_extracts_without_a_column_that_was_added_since(evidence: Evidence, tmp_path: Path) -> None:
@@ -190,4 +197,19 @@ def test_missing_runs_are_counted(store: Path, asked: Experiment, tmp_path: Path
     part = from_store(store, experiment.cells(asked)[:40])
     pictures.make(tiny("heatmap"), asked, part, tmp_path)
     wanted = len(experiment.cells(asked))
-    assert f"Missing: {wanted - 40} of {wanted} runs" in (tmp_path / "B-fig0-unit.txt").read_text()
+    text = (tmp_path / "B-fig0-unit.txt").read_text()
+    assert (
+        f"{1 - 40 / wanted:.0%} of the runs are missing: What was run, with the verdicts on the claims"
+        in text
+    )
+
+
+def test_a_caption_stands_in_the_picture_or_below_it(asked: Experiment, evidence: Evidence) -> None:
+    own = evidence.of(experiment.cells(asked))
+    for figure in ("heatmap", "epochs"):
+        both = [
+            pictures.picture(tiny(figure), asked, own, pictures.VARIANTS[0], 1, captioned=captioned)
+            for captioned in (True, False)
+        ]
+        assert both[0].get_label() == both[1].get_label()
+        assert both[0].get_size_inches()[1] > both[1].get_size_inches()[1]

@@ -1,27 +1,29 @@
 """Every rule on made-up runs that show the claim, and on runs that show the opposite."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from turncoat.reproduce import measures, rules_harm, rules_shape, verdicts
+from turncoat.reproduce import (
+    claims_page,
+    measures,
+    rules_harm,
+    rules_rivals,
+    rules_shape,
+    rules_spread,
+    verdicts,
+)
 from turncoat.reproduce.claims import CLAIMS
 from turncoat.reproduce.evidence import Evidence
-from turncoat.reproduce.measures import (
-    FAILS,
-    HOLDS,
-    HOLDS_FOR,
-    ONLY_IF,
-    UNDECIDED,
-    UNKNOWN,
-    Finding,
-    estimate,
-    jackknifed,
-)
-from turncoat.reproduce.verdicts import Share
+from turncoat.reproduce.judging import Finding, Part, Verdict, joint
+from turncoat.reproduce.verdicts import Judged, Share
+
+HOLDS, HOLDS_FOR, ONLY_IF = Verdict.HOLDS, Verdict.HOLDS_FOR, Verdict.ONLY_IF
+FAILS, UNDECIDED, UNKNOWN = Verdict.FAILS, Verdict.UNDECIDED, Verdict.UNKNOWN
 
 Runs = list[dict[str, Any]]
 Harm = Callable[[float, float], float]
@@ -66,28 +68,12 @@ def runs(cells: list[tuple[float, float]], harm: Harm, noise: float = 0.001, **c
 
 def judged(rule: Callable[[pd.DataFrame, str], Finding | None], *parts: Runs) -> str:
     found = rule(pd.DataFrame([run for part in parts for run in part]), "tail")
-    return UNKNOWN if found is None else found.verdict
+    return UNKNOWN if found is None else found.text
 
 
 def of_seeds(rows: Runs, count: int) -> Runs:
     """The runs of the first seeds alone."""
     return [run for run in rows if run["seed"] < count]
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 6])
-def test_chance_alone_is_rarely_sure(seeds: int) -> None:
-    draws = np.random.default_rng(0).normal(size=(2000, seeds))
-    found = [estimate(values) for values in draws]
-    for sure in (sum(one.above for one in found), sum(one.below for one in found)):
-        assert 0.015 < sure / len(found) < 0.035  # 2.5 % on either side
-
-
-def test_the_jackknife_covers_a_spread_as_often_as_it_says() -> None:
-    draws = np.random.default_rng(0).normal(size=(1000, 8, 3))
-    found = [jackknifed(pd.DataFrame(one), lambda v: float(v.std(axis=0, ddof=1).mean())) for one in draws]
-    covered = sum(one.sure_low < 0.9650 < one.sure_high for one in found)  # the mean of such a std
-    assert 0.90 < covered / len(found) < 0.98
-    assert jackknifed(pd.DataFrame(draws[0, :2]), np.std).sure_low == -np.inf
 
 
 TENTH = [(0.001, 1.0), (0.1, 0.01)]
@@ -104,7 +90,7 @@ def test_a_mean_made_by_one_run_is_no_certain_harm() -> None:
     rows[3]["accuracy.tail"] = 0.6
     found = rules_harm.tenth_percent(pd.DataFrame(rows), "tail")
     assert found is not None and found.verdict == UNDECIDED
-    assert "1 of 6 runs lose more than 10" in found.measured
+    assert "1 of 6 runs lose more than 10 points" in found.shown.note
 
 
 def test_pairs_with_few_seeds_do_not_cost_the_others_theirs() -> None:
@@ -199,8 +185,8 @@ def test_goals_are_compared_on_seeds_that_have_all_cells() -> None:
     more = [run | {"seed": run["seed"] + 6} for run in lone]
     beside = [run | {"goal": "untargeted", "accuracy.tail": 0.9} for run in more]
     found = rules_shape.goals(pd.DataFrame([*first[0], *first[1], *more, *beside]), "tail")
-    assert found is not None and found.estimate is not None
-    assert found.estimate.seeds == 6 and abs(found.estimate.mean) < 0.01
+    assert found is not None and found.shown.figure is not None
+    assert found.shown.figure.n == 6 and abs(found.shown.figure.mean) < 0.01
 
 
 def spread(std: Callable[[float], float], **columns: Any) -> Runs:
@@ -222,12 +208,12 @@ def test_spread_holds_and_fails() -> None:
         spread(growing(0.1), dataset="mnist"),
         spread(growing(0.05), dataset="mnist", goal="targeted"),
     ]
-    assert judged(rules_shape.spread, *claimed) == HOLDS
+    assert judged(rules_spread.spreads, *claimed) == HOLDS
     few = [of_seeds(rows, 3) for rows in claimed]
-    assert judged(rules_shape.spread, *few) == UNDECIDED
+    assert judged(rules_spread.spreads, *few) == UNDECIDED
     flat = [spread(lambda k: 0.3), spread(lambda k: 0.4, goal="targeted")]
-    assert judged(rules_shape.spread, *flat) == FAILS
-    assert judged(rules_shape.spread, spread(lambda k: 0.02)) == f"{ONLY_IF} size on mnist-01"
+    assert judged(rules_spread.spreads, *flat) == FAILS
+    assert judged(rules_spread.spreads, spread(lambda k: 0.02)) == f"{ONLY_IF} size on mnist-01"
 
 
 @pytest.mark.parametrize(("more", "verdict"), [(0.05, HOLDS), (-0.05, FAILS)])
@@ -264,21 +250,21 @@ def test_norm_ratio(scale: str, ratio: float, verdict: str) -> None:
         norm_ratio=ratio,
         example_norm_ratio=99.0,
     )
-    assert judged(rules_shape.norm_ratio, rows) == verdict
+    assert judged(rules_spread.norm_ratio, rows) == verdict
 
 
 def test_a_ratio_of_one_is_no_ratio_of_a_third_more() -> None:
     crowd = {"dataset": "cifar10", "workers": 10, "hostile": 1, "example_norm_ratio": 1.0}
     for ratio, verdict in ((1.0, FAILS), (1.3, MEANS.replace("mnist", "cifar10"))):
         rows = runs([(0.1, 1.0)], lambda k, b: 0.0, norm_ratio=ratio, **crowd)
-        assert judged(rules_shape.norm_ratio, rows) == verdict
+        assert judged(rules_spread.norm_ratio, rows) == verdict
 
 
 def test_a_ratio_that_varies_too_much_is_undecided() -> None:
     rows = runs([(0.1, 1.0)], lambda k, b: 0.0, scale="unit", workers=10, hostile=1, dataset="mnist")
     for run in rows:
         run["norm_ratio"] = run["example_norm_ratio"] = 1 + 0.1 * (-1) ** run["seed"]
-    assert judged(rules_shape.norm_ratio, rows) == UNDECIDED
+    assert judged(rules_spread.norm_ratio, rows) == UNDECIDED
 
 
 def one_seed() -> dict[int, Runs]:
@@ -346,16 +332,16 @@ def test_f1_follows(slope: float, lasted: int, verdict: str) -> None:
     rows = runs(cells, lambda k, b: k, dataset="mnist", patience=10, lasted=lasted)
     for run in rows:
         run["macro_f1.tail"] = 0.5 + slope * 0.3 * run["accuracy.tail"]
-    assert judged(rules_harm.f1_follows, rows) == verdict
+    assert judged(rules_rivals.f1_follows, rows) == verdict
 
 
 @pytest.mark.parametrize(("cost", "verdict"), [(0.1, HOLDS), (0.0, FAILS)])
 def test_beats_random(cost: float, verdict: str) -> None:
     random = runs(GRID, lambda k, b: 0.05, selection="random")
-    assert judged(rules_harm.beats_random, runs(GRID, lambda k, b: cost), random) == verdict
+    assert judged(rules_rivals.beats_random, runs(GRID, lambda k, b: cost), random) == verdict
 
 
-@pytest.mark.parametrize("rule", [rules_harm.beats_random, rules_harm.carries_over])
+@pytest.mark.parametrize("rule", [rules_rivals.beats_random, rules_harm.carries_over])
 def test_noise_that_hides_the_harm_is_no_failure(rule: Any) -> None:
     rows = runs([(0.2, 1.0)], lambda k, b: 0.1, noise=0.3, dataset="mnist", model="mlp")
     random = runs([(0.2, 1.0)], lambda k, b: 0.1, dataset="mnist", model="mlp", selection="random")
@@ -365,7 +351,7 @@ def test_noise_that_hides_the_harm_is_no_failure(rule: Any) -> None:
 def test_beats_random_leaves_out_where_nothing_is_harmed_or_half_is_flipped() -> None:
     random = runs(GRID, lambda k, b: 0.9 if k * b >= 0.5 else 0.0, selection="random")
     attack = runs(GRID, lambda k, b: 0.1 if k == 0.5 else 0.0)
-    assert judged(rules_harm.beats_random, attack, random) == HOLDS
+    assert judged(rules_rivals.beats_random, attack, random) == HOLDS
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: str(claim.number))
@@ -392,77 +378,131 @@ def evidence(*parts: Runs) -> Evidence:
     return Evidence(pd.DataFrame(rows), pd.DataFrame(), [{"torch": "2", "cells": 3}])
 
 
-def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_rest() -> None:
+def planned(known: Evidence) -> dict[str, dict[str, Share]]:
     names = {name for claim in CLAIMS for name in claim.artefacts}
-    known = evidence(runs(TENTH, lambda k, b: 0.06))
-    plans = {
+    here = set(known.points["key"])
+    return {
         name: {
-            s: Share({f"{name}{s}", *(known.points["key"] if s == "raw" else ())}, "50 of 200 epochs")
+            s: Share({f"{name}{s}", *(here if s == "raw" else ())}, "50 of 200 epochs")
             for s in ("raw", "unit")
         }
         for name in names
     }
-    table = verdicts.details(known, plans, " --store mine.db")
+
+
+def test_the_table_has_every_claim_scale_and_statistic_and_says_what_trains_the_rest() -> None:
+    known = evidence(runs(TENTH, lambda k, b: 0.06), runs(TENTH, lambda k, b: 0.01, selection="random"))
+    rows = verdicts.judged(known, planned(known), " --store mine.db")
+    table = verdicts.details(rows)
     assert len(table) == (11 * 2 + 1) * 2  # claim 9 has one statistic alone
     first = table[table["claim"] == 1].iloc[0]
-    assert first["verdict"] == HOLDS
+    assert first["verdict"] == "holds" and first["unit"] == "points"
     assert first["low"] < first["figure"] < first["high"]
-    assert first["runs"] == "12 of 14"
+    assert first["random"] == pytest.approx(0.01, abs=1e-3)
+    assert first["runs"] == "24 of 26"
     assert first["warnings"] == "unstable-step (316)"
     assert first["cut"] == "B:fig5 50 of 200 epochs; B:fig20 50 of 200 epochs"
     assert table[table["claim"] == 3].iloc[0]["cut"] == "B:fig9 50 of 200 epochs"
     assert first["train"] == "turncoat reproduce B:fig5 B:fig20 --scale raw --store mine.db"
-    short = verdicts.summary(table).set_index("claim")
-    assert short.loc[1, "verdict"] == f"{HOLDS} (unit not measured)"
-    assert short.loc[3, "verdict"] == UNKNOWN
-    assert "turncoat reproduce B:fig9" in str(short.loc[3, "measured"])
-    runs_there = verdicts.coverage(known, plans).set_index(["artefact", "scale"])
+    short = claims_page.first_table(rows).set_index("#")
+    assert short.loc[1, "verdict"] == "holds" and str(short.loc[1, "ours"]).startswith("raw: 6.")
+    assert short.loc[1, "random flips"] == "1.0"
+    assert (short.loc[3, "verdict"], short.loc[3, "ours"]) == ("unmeasured", "not measured")
+    runs_there = verdicts.coverage(known, planned(known)).set_index(["artefact", "scale"])
     assert runs_there.loc[("B:fig5", "raw"), ["runs", "seeds", "cut"]].tolist() == [
-        "12 of 13",
+        "96% (24 of 25)",
         "6",
         "50 of 200 epochs",
     ]
-    text = verdicts.markdown(table, runs_there.reset_index(), known.origins)
-    for line in text.splitlines():
-        if line.startswith("|"):
-            assert line.count("|") in (7, 8, 10)
-    assert all(claim.rule in text for claim in CLAIMS)
+
+
+def test_the_page_is_a_line_a_claim_then_a_section_a_claim(tmp_path: Path) -> None:
+    known = evidence(runs(TENTH, lambda k, b: 0.06), runs([(0.25, 1.0)], lambda k, b: 0.1)[:6])
+    rows = verdicts.judged(known, planned(known), "")
+    (tmp_path / "drawn").mkdir()
+    (tmp_path / "drawn" / "B-fig5-raw.png").write_text("")
+    runs_there = verdicts.coverage(known, planned(known))
+    text = claims_page.markdown(rows, runs_there, known.origins, tmp_path / "drawn", tmp_path)
+    widths = [line.count("|") for line in text.splitlines() if line.startswith("|")]
+    assert set(widths) <= {7, 8, 9}
+    assert all(f"## Claim {claim.number}\n" in text and claim.rule in text for claim in CLAIMS)
+    first = text.split("## Claim 1\n")[0]
+    lines = [line for line in first.splitlines() if line.startswith("| [")]
+    assert len(lines) == len(CLAIMS) and all(len(line.split()) < 40 for line in lines)
+    one = text.split("## Claim 1\n")[1].split("## Claim 2\n")[0]
+    assert "(MNIST 0/1): this holds on raw features; it was not measured on unit features." in one
+    assert "![B:fig5, raw features](drawn/B-fig5-raw.png)" in one and "Part by part" in one
+    three = text.split("## Claim 3\n")[1].split("## Claim 4\n")[0]
+    assert "Train it with `turncoat reproduce B:fig9 --scale raw`" in three and "png" not in three
+
+
+def test_a_clean_model_that_learned_nothing_is_told() -> None:
+    attacked = runs(TENTH, lambda k, b: 0.0)
+    clean = [run | {"write_access": 0.0, "accuracy.tail": run["chance"]} for run in attacked[:6]]
+    for rows, told in (((attacked, clean), True), ((attacked,), False)):
+        known = evidence(*rows)
+        first = verdicts.judged(known, planned(known), "")[0]
+        assert ("no-skill" in first.warnings) == told
+
+
+@pytest.mark.parametrize(
+    ("parts", "verdict", "text"),
+    [
+        ((True, True), HOLDS, "holds"),
+        ((False, False), FAILS, "does not hold"),
+        ((None, None), UNDECIDED, "undecided"),
+        ((None, False), FAILS, "does not hold"),
+        ((True, False, None), ONLY_IF, "holds only if 0; undecided: 2"),
+        ((True, None), HOLDS_FOR, "holds for 0; undecided: 1"),
+    ],
+)
+def test_one_verdict_over_parts(parts: tuple[bool | None, ...], verdict: Verdict, text: str) -> None:
+    found = Finding(tuple(Part(str(number), holds) for number, holds in enumerate(parts)))
+    assert (found.verdict, found.text) == (verdict, text)
 
 
 @pytest.mark.parametrize(
     ("found", "verdict"),
     [
-        ({("raw", "tail"): HOLDS, ("raw", "last"): HOLDS}, HOLDS),
-        ({("raw", "tail"): FAILS, ("raw", "last"): FAILS}, FAILS),
-        ({("raw", "tail"): FAILS, ("raw", "last"): HOLDS}, f"{ONLY_IF} raw scale, last epoch"),
-        (
-            {
-                ("raw", "tail"): FAILS,
-                ("raw", "last"): FAILS,
-                ("unit", "tail"): HOLDS,
-                ("unit", "last"): HOLDS,
-            },
-            f"{ONLY_IF} unit scale",
-        ),
-        ({("raw", "tail"): UNDECIDED, ("raw", "last"): UNDECIDED}, UNDECIDED),
-        (
-            {("raw", "tail"): UNDECIDED, ("raw", "last"): UNDECIDED, ("unit", "tail"): FAILS},
-            f"{FAILS} (unit scale; {UNDECIDED}: raw scale)",
-        ),
-        (
-            {("raw", "tail"): UNDECIDED, ("raw", "last"): HOLDS},
-            f"{HOLDS_FOR} raw scale, last epoch; {UNDECIDED}: raw scale, last 10 % of epochs",
-        ),
-        (
-            {("raw", "tail"): f"{HOLDS_FOR} k=1; {UNDECIDED}: k=2", ("unit", "tail"): FAILS},
-            f"{ONLY_IF} raw scale (k=1; {UNDECIDED}: k=2)",
-        ),
-        (
-            {("raw", "tail"): f"{ONLY_IF} k=1", ("raw", "last"): f"{ONLY_IF} k=1", ("unit", "tail"): UNKNOWN},
-            f"{ONLY_IF} raw scale (k=1) (unit not measured)",
-        ),
+        ([HOLDS, HOLDS], HOLDS),
+        ([FAILS, FAILS, UNKNOWN], FAILS),
+        ([FAILS, HOLDS], ONLY_IF),
+        ([UNDECIDED, UNDECIDED], UNDECIDED),
+        ([UNDECIDED, FAILS], FAILS),
+        ([UNDECIDED, HOLDS], HOLDS_FOR),
+        ([HOLDS_FOR, FAILS], ONLY_IF),
+        ([ONLY_IF, HOLDS], ONLY_IF),
+        ([UNKNOWN], UNKNOWN),
+        ([], UNKNOWN),
     ],
 )
-def test_one_verdict_over_scales_and_statistics(found: dict[tuple[str, str], str], verdict: str) -> None:
-    rows = [{"scale": scale, "statistic": s, "verdict": v} for (scale, s), v in found.items()]
-    assert verdicts.overall(pd.DataFrame(rows)) == verdict
+def test_one_verdict_over_scales_and_statistics(found: list[Verdict], verdict: Verdict) -> None:
+    assert joint(found) is verdict
+    assert len(verdict.word.split()) == 1
+
+
+def test_the_outcome_is_told_by_scale_and_by_statistic_where_they_differ() -> None:
+    claim = CLAIMS[1]
+    finding = {holds: Finding((Part("", holds),)) for holds in (True, False, None)}
+    rows = [
+        Judged(claim, scale, statistic, finding[holds])
+        for scale, statistic, holds in (
+            ("raw", "tail", False), ("raw", "last", None), ("unit", "tail", True), ("unit", "last", True),
+            ("standard", "tail", True), ("standard", "last", True),
+        )
+    ]  # fmt: skip
+    assert claims_page.outcome(rows).endswith(
+        "(MNIST 0/1): this does not hold on raw features over the last 10 % of epochs; it is undecided on raw features"
+        " in the last epoch; it holds on unit and standard features."
+    )
+    assert verdicts.overall(rows) is ONLY_IF
+
+
+def test_rules_are_said_with_the_numbers_they_judge_by() -> None:
+    low, high = rules_harm.TENTH_PERCENT_COSTS
+    assert f"from {100 * low:g} to {100 * high:g} points" in CLAIMS[0].rule
+    assert (
+        f"k = {rules_shape.SMALL_ACCESS:g}" in CLAIMS[3].rule
+        and f"{100 * rules_shape.WON:g} %" in CLAIMS[3].rule
+    )
+    assert f"factor of {rules_spread.FACTOR:g}" in CLAIMS[8].rule

@@ -6,7 +6,7 @@ import numpy as np
 
 from turncoat import errors, models
 from turncoat.analysis import given
-from turncoat.analysis.results import Results, Run, Setting
+from turncoat.analysis.results import Results, Run, Setting, with_clean_accuracy
 from turncoat.data.dataset import Dataset
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.threats import placed_in, tile_size
@@ -72,7 +72,8 @@ def train(
     side_by_side((trained(stack) for stack in stacks), device, lanes_for(data.model))
     order = {threat: i for i, threat in enumerate(wanted)}
     runs.sort(key=lambda run: (order[run.threat], chosen.index(run.seed)))
-    return Results(describe(data, dataset, recipe, federation), tuple(runs))
+    setting = describe(data, dataset, recipe, federation)
+    return Results(with_clean_accuracy(setting, runs), tuple(runs))
 
 
 def _warn_of_idle(

@@ -7,6 +7,7 @@ from typing import Any
 
 from turncoat.analysis.results import Results
 from turncoat.cli.show import Column, console, interval, note, print_table, records, warning_lines
+from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
 from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
@@ -72,19 +73,17 @@ def show(compared: Comparison) -> None:
         found = [
             label,
             interval(row, "accuracy"),
-            f"{row['accuracy.std']:.3f}",
+            "–" if row["seeds"] < 2 else f"{row['accuracy.std']:.3f}",
             f"{row['accuracy.median']:.3f}",
             f"{row['macro_f1.mean']:.3f}",
             "" if part == "clean" else interval(row, "harm"),
-            note(row) or f"{row['flips']:.0f}",
+            note(row) or _flips(row),
         ]
         rows.append(found)
     print_table([Column(""), *columns], rows)
     seeds = compared.rows()["clean"]["seeds"]
-    console().print(
-        f"means over {seeds} seed{'s' * (seeds > 1)} and the last 10 % of the epochs; flips are per epoch; "
-        f"chance {setting.chance:.3f}"
-    )
+    means = f"means over {seeds} seeds and" if seeds > 1 else "1 seed, which has no interval; means over"
+    console().print(f"{means} the last 10 % of the epochs; flips are per epoch; chance {setting.chance:.3f}")
     if seen := _visibility(compared.rows()["attacked"]):
         console().print(
             f"visibility: the hostile workers' messages are {seen['norm_ratio']:.2f} times as long as the honest "
@@ -109,9 +108,18 @@ def _visibility(row: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if not math.isnan(value)}
 
 
+def _known(value: float) -> float | None:
+    """The value, or None for NaN, of which JSON knows nothing: the ends of an interval that one seed does not have."""
+    return None if math.isnan(value) else float(value)
+
+
+def _flips(row: dict[str, Any]) -> str:
+    return "–" if row["selection"] in GRADIENT_ATTACKS and row["write_access"] > 0 else f"{row['flips']:.0f}"
+
+
 def _nested(row: dict[str, Any]) -> dict[str, Any]:
     found = {
-        name: {figure: float(row[f"{name}.{figure}"]) for figure in FIGURES}
+        name: {figure: _known(row[f"{name}.{figure}"]) for figure in FIGURES}
         for name in STATISTICS
         if f"{name}.mean" in row
     }

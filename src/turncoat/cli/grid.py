@@ -46,8 +46,8 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
     out.print(f"{_data(flat)}: {settings}{beside}")
     print_table(columns, pairs)
     out.print(
-        f"accuracy over {clean['seeds']} seeds, last 10 % of the epochs; clean {clean['accuracy.mean']:.3f}, "
-        f"chance {clean['chance']:.3f}"
+        f"accuracy over {clean['seeds']} seed{'s' * (clean['seeds'] != 1)}, last 10 % of the epochs; "
+        f"clean {clean['accuracy.mean']:.3f}, chance {clean['chance']:.3f}"
     )
     if len(ks) > MOST or len(bs) > MOST:
         out.print(f"{len(ks)} × {len(bs)} cells, of which not all are shown; turncoat results shows them")

@@ -1,5 +1,6 @@
 """``turncoat reproduce claims`` and ``extract``: verdicts, and the numbers behind them in small files."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,11 @@ from turncoat.errors import TurncoatError
 from turncoat.writing import is_shown, refuse_places, write_whole
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from turncoat.reproduce.evidence import Evidence
     from turncoat.reproduce.plan import Known, Wanted
-    from turncoat.reproduce.verdicts import Plans
+    from turncoat.reproduce.verdicts import Judged, Plans
 
 
 @click.command("claims")
@@ -21,13 +24,14 @@ if TYPE_CHECKING:
     "--csv", metavar="FILE", help="Write one row per claim, scale and statistic; - is standard output."
 )
 @click.option("--json", "json_file", metavar="FILE", help="Write the same as a JSON list.")
-@click.option("-o", "--output", metavar="FILE.md", help="Write the tables and rules as Markdown.")
+@click.option("-o", "--output", metavar="FILE.md", help="Write all tables, pictures and rules as Markdown.")
+@click.option("--all", "whole", is_flag=True, help="Print every scale, reading and part, and what was run.")
 @click.option(
     "--pictures",
     default="reproduced",
     show_default=True,
     metavar="FOLDER",
-    help="Where the Markdown's links lead: what `turncoat reproduce -o FOLDER` drew; '' for none.",
+    help="Where the Markdown's pictures and links lead: what `turncoat reproduce -o FOLDER` drew; '' for none.",
 )
 def claims_(
     store: str,
@@ -35,29 +39,32 @@ def claims_(
     csv: str | None,
     json_file: str | None,
     output: str | None,
+    whole: bool,
     pictures: str,
     **asked: Any,
 ) -> None:
     """Judge the papers' claims by stated rules from what was measured."""
-    from turncoat.reproduce import gallery, verdicts
+    from turncoat.reproduce import claims_page, gallery, verdicts
 
     places = [Path(file) for file in (csv, json_file, output) if file]
     refuse_places(places)
     evidence, plans = gathered(store, extract, wish(asked))
-    table = verdicts.details(evidence, plans, typed(asked) + f" --store {store}")
+    rows = verdicts.judged(evidence, plans, typed(asked) + f" --store {store}")
+    table = verdicts.details(rows)
     if csv:
         write_whole(Path(csv), lambda path: table.to_csv(path, index=False))
     if json_file:
         write_whole(Path(json_file), lambda path: table.to_json(path, orient="records", indent=1))
     if output:
-        text = verdicts.markdown(table, verdicts.coverage(evidence, plans), evidence.origins)
+        runs, folder, start = verdicts.coverage(evidence, plans), Path(pictures or "."), Path(output).parent
+        text = claims_page.markdown(rows, runs, evidence.origins, folder if pictures else None, start)
         if pictures:
-            text = gallery.linked(text, Path(pictures), Path(output).parent)
+            text = gallery.linked(text, folder, start)
         write_whole(Path(output), lambda path: path.write_text(text, encoding="utf-8"))
     for path in () if any(map(is_shown, places)) else places:
         click.echo(str(path))
-    if not places:
-        show_claims(verdicts.summary(table))
+    if not places or whole:
+        show_claims(rows, verdicts.coverage(evidence, plans) if whole else None)
 
 
 def gathered(store: str, extract: str | None, wanted: "Wanted") -> "tuple[Evidence, Plans]":
@@ -107,14 +114,37 @@ def holdings(store: str, extract: str | None) -> "tuple[Evidence | None, Known]"
     return held, Known(set(held.points["key"]), set(held.points["epochs"]))
 
 
-def show_claims(summary: Any) -> None:
-    """Print one row per claim."""
-    from turncoat.cli.show import Column, console, print_table, records
+def show_claims(rows: "list[Judged]", runs: "pd.DataFrame | None") -> None:
+    """Print one row per claim; with what was run, every scale, reading and part as well."""
+    from turncoat.cli.show import console
+    from turncoat.reproduce import claims_page, verdicts
 
-    names = ("claim", "paper", "measured", "seeds", "verdict", "artefacts")
-    columns = [Column("#"), *(Column(name, "prose") for name in names)]
-    print_table(columns, [[str(value) for value in row.values()] for row in records(summary)], lines=True)
-    console().print("rules and figures of each scale and statistic: -o FILE.md, --csv FILE or --json FILE")
+    out = console()
+    _print(claims_page.first_table(rows))
+    if runs is None:
+        out.print(
+            "every scale, reading and part: --all; with rules and pictures: -o FILE.md; as data: --csv, --json"
+        )
+        return
+    for group in verdicts.by_claim(rows):
+        out.print(f"\nclaim {group[0].claim.number}: {claims_page.outcome(group)}")
+        out.print(f"rule: {group[0].claim.rule}.")
+        if group[0].train and not any(row.finding for row in group):
+            out.print(f"train it with: {group[0].train}")
+            continue
+        _print(claims_page.readings(group))
+        _print(claims_page.parts(group))
+    out.print("\nwhat was run")
+    _print(runs)
+
+
+def _print(table: "pd.DataFrame") -> None:
+    from turncoat.cli.show import Column, print_table, records
+
+    prose = ("claim", "paper", "part", "ours", "what", "warnings", "cut", "command")
+    columns = [Column(str(name), "prose" if name in prose else "figure") for name in table.columns]
+    columns = [dataclasses.replace(column, justify="left") for column in columns]
+    print_table(columns, [[str(value) for value in row.values()] for row in records(table)])
 
 
 @click.command("extract")

@@ -28,7 +28,7 @@ Examples:
   turncoat reproduce claims --from results/
 
 \b
-What one artefact has trained no other trains again; a stopped command goes on when it is typed again.
+What one artefact has trained no other trains again; a stopped command goes on when typed again.
 """
 MAKE = "make"
 
@@ -187,12 +187,12 @@ def draw(
 def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
     """Print the artefacts with their data, model, cells and estimated time."""
     from turncoat.cli.show import Column, console, print_table
-    from turncoat.reproduce import estimate, plan
+    from turncoat.reproduce import duration, plan
 
     columns = [Column("artefact"), *(Column(name, "prose") for name in ("paper", "shows", "data", "model"))]
     columns += [Column(name, "figure") for name in ("cells", "time here")]
     rows = []
-    speed = estimate.speed()
+    speed = duration.speed()
     seen: set[Any] = set()
     total = 0.0
     for artefact in chosen:
@@ -201,14 +201,14 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
         data, models = (
             ", ".join(sorted({v for e in experiments for v in e.axes[k]})) for k in ("dataset", "model")
         )
-        duration = estimate.seconds(cells, speed)
-        total += estimate.seconds([cell for cell in cells if cell not in seen], speed)
+        took = duration.seconds(cells, speed)
+        total += duration.seconds([cell for cell in cells if cell not in seen], speed)
         seen.update(cells)
         shown = (artefact.name, artefact.paper, artefact.title, data, models)
-        rows.append([*shown, str(len(cells)), estimate.spoken(duration)])
+        rows.append([*shown, str(len(cells)), duration.spoken(took)])
     print_table(columns, rows)
     console().print(
-        f"{len(seen)} cells in all, for many are shared: {estimate.spoken(total)} on this machine's CPU; --seeds, "
+        f"{len(seen)} cells in all, for many are shared: {duration.spoken(total)} on this machine's CPU; --seeds, "
         "--epochs, --scale and --quick cut down"
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDE = 160  # columns where nobody's terminal says how many
+NO_INTERVAL = "1 seed"  # in place of its ends
 READABLE = 24  # columns below which running text is not squeezed
 
 Cell = str | None
@@ -159,17 +160,22 @@ def records(table: "pd.DataFrame") -> list[dict[str, Any]]:
 
 
 def interval(row: Mapping[str, Any], name: str) -> str:
-    """A mean with its 95 % interval."""
+    """A mean with its 95 % interval, which one seed does not have."""
     mean, low, high = (row[f"{name}.{figure}"] for figure in ("mean", "low", "high"))
     if math.isnan(mean):
         return "–"
+    if math.isnan(low):
+        return f"{_zero(mean):.3f} [{NO_INTERVAL}]"
     # ":+.3f" would show -0.0004 as -0.000
     return f"{_zero(mean):.3f} [{_zero(low):.3f}, {_zero(high):.3f}]"
 
 
 def note(row: Mapping[str, Any]) -> str:
-    """``0 flips`` for a threat that flipped nothing."""
-    return "0 flips" if row["write_access"] > 0 and row["flips"] == 0 else ""
+    """``0 flips`` for a threat that flipped nothing though it flips labels, as gradient attacks do not."""
+    from turncoat.federation.attacks import GRADIENT_ATTACKS
+
+    idle = row["write_access"] > 0 and row["flips"] == 0 and row["selection"] not in GRADIENT_ATTACKS
+    return "0 flips" if idle else ""
 
 
 def warning_lines(warnings: Iterable[str], stability: float) -> list[str]:
@@ -177,6 +183,8 @@ def warning_lines(warnings: Iterable[str], stability: float) -> list[str]:
     meaning = {
         "unstable-step": f"the step is {stability:.3g} times the longest that is sure to be stable on the clean"
         " problem, so harm measures instability as much as the attack; lower the learning rate or rescale the features",
+        "no-skill": "the clean model is no better than always answering the most frequent class, so harm says nothing;"
+        " train longer, or with another learning rate, scale or model",
     }
     return [f"warning {name}: {meaning.get(name, '')}" for name in warnings]
 

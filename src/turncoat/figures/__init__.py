@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from turncoat import errors
+from turncoat.analysis.reached import STATISTICS
 from turncoat.figures import cells, files, style
 from turncoat.figures.budget import budget
 from turncoat.figures.difference import difference
@@ -90,7 +91,7 @@ def draw(
     spec = FIGURES[errors.choose(name, FIGURES, "figure")]
     files.check_path(path)
     errors.choose(metric, cells.METRICS, "metric")
-    errors.choose(statistic, cells.STATISTICS, "statistic")
+    errors.choose(statistic, STATISTICS, "statistic")
     for choice, value in choices.items():
         errors.choose(choice, spec.choices, f"choice for figure {name!r}")
         if isinstance(spec.choices[choice], bool) and not isinstance(value, bool):

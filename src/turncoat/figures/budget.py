@@ -57,6 +57,8 @@ def draw_panels(
     chance = runs.value("chance") if metric == "accuracy" and column == "mean" else None
     for ax in axes:
         style.levels(ax, cells.clean_value(runs, metric, statistic, column), chance)
+        if metric in cells.SHARES:
+            style.within_shares(ax)
     axes[-1].set_xlabel(X_LABEL)
     names = [f"{k:g}" for k in accesses]
     others = [

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from turncoat.analysis.reached import SPOKEN, reached
+from turncoat.analysis.skill import NO_SKILL, lacks_skill
 from turncoat.figures import cells
 from turncoat.figures.cells import Runs
 from turncoat.training.stability import UNSTABLE_STEP
 
-STATISTIC_TEXT = {"tail": "mean of the last 10 % of epochs", "last": "last epoch"}
-INTERVAL = "95 % bootstrap interval over seeds"
+INTERVAL = "Student's 95 % interval over seeds"
+NO_INTERVAL = "One seed has no interval"
 
 
 def caption(lead: str, runs: Runs, statistic: str | None, notes: Sequence[str] = ()) -> str:
@@ -26,10 +28,15 @@ def caption(lead: str, runs: Runs, statistic: str | None, notes: Sequence[str] =
 
 
 def interval(runs: Runs, marks: str) -> str:
-    """What marks the interval over seeds; empty where one seed has none."""
+    """What marks the interval over seeds; one seed has none, which is said."""
     rows = runs.rows
     seeds = rows["seeds"].max() if "seeds" in rows else rows["seed"].nunique()
-    return f"{marks}: {INTERVAL}" if seeds > 1 else ""
+    return f"{marks}: {INTERVAL}" if seeds > 1 else NO_INTERVAL
+
+
+def bold(runs: Runs) -> str:
+    """What bold numbers are; one seed has none."""
+    return f"Bold: {INTERVAL} leaves out 0" if runs.rows["seed"].nunique() > 1 else NO_INTERVAL
 
 
 def opening(name: str) -> str:
@@ -75,8 +82,13 @@ def statistic_text(rows: pd.DataFrame, statistic: str | None) -> str:
     cell = [c for c in (*cells.CELL, *cells.FEDERATION, "attack") if c in rows]
     counts = rows["seeds"] if "seeds" in rows else rows.groupby(cell, dropna=False)["seed"].nunique()
     low, high = int(counts.min()), int(counts.max())
-    seeds = f"{high} seed{'s' if high > 1 else ''}" if low == high else f"{low} to {high} seeds"
-    return f"{seeds}, {STATISTIC_TEXT[statistic]}" if statistic else seeds
+    seeds = counted(high, "seed") if low == high else f"{low} to {high} seeds"
+    return f"{seeds}, {SPOKEN[statistic]}" if statistic else seeds
+
+
+def counted(number: int, word: str) -> str:
+    """So many of a thing."""
+    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def attack(runs: Runs) -> str:
@@ -101,11 +113,36 @@ def beside(runs: Runs) -> str:
 
 
 def warnings(rows: pd.DataFrame) -> list[str]:
-    """The named warnings of the setting."""
-    if "step_stability" not in rows or not (rows["step_stability"] > 1).any():
-        return []
-    worst = rows["step_stability"].max()
-    return [
-        f"Warning {UNSTABLE_STEP}: step stability is {worst:.3g}, above 1, so harm measures instability"
-        " as much as the attack"
-    ]
+    """The named warnings of the setting; ``no-skill`` where the rows hold accuracies over epochs."""
+    found = []
+    if "step_stability" in rows and (rows["step_stability"] > 1).any():
+        found.append(
+            f"Warning {UNSTABLE_STEP}: step stability is {rows['step_stability'].max():.3g}, above 1, so harm measures"
+            " instability as much as the attack"
+        )
+    if _unskilled(rows):
+        found.append(
+            f"Warning {NO_SKILL}: the clean model is no better than always answering the most frequent class, so harm"
+            " says nothing"
+        )
+    return found
+
+
+def _unskilled(rows: pd.DataFrame) -> bool:
+    """Whether clean models of one setting, such as one aggregator of several, learned nothing."""
+    if not {"accuracy", "chance", "write_access", "seed", "epoch"} <= set(rows.columns):
+        return False
+    clean = rows[(rows["write_access"] == 0) & rows["chance"].notna()]
+    setting = [c for c in (*cells.SETTING, *cells.FEDERATION) if c in clean]
+    groups = clean.groupby(setting, dropna=False) if setting else [((), clean)]
+    return any(
+        lacks_skill(
+            (
+                reached(run.sort_values("epoch")["accuracy"].to_numpy(dtype=float))
+                for _, run in alike.groupby("seed")
+            ),
+            float(alike["chance"].iloc[0]),
+        )
+        for _, alike in groups
+        if len(alike)
+    )

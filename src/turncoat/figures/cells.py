@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from turncoat import errors, metrics
+from turncoat import errors
+from turncoat.analysis import pairs
+from turncoat.analysis.reached import reached
 from turncoat.fields import descriptions
 from turncoat.own_code import split
 from turncoat.recipe import Recipe
@@ -18,7 +20,6 @@ from turncoat.training.task import CURVES
 
 METRICS = {"accuracy": "test accuracy", "macro_f1": "macro F1 on test data", "test_loss": "test loss"}
 SHARES = ("accuracy", "macro_f1")  # metrics from 0 to 1, of which more is better
-STATISTICS = {"tail": metrics.tail_mean, "last": lambda curve: float(curve[-1])}
 CELL = ("write_access", "local_budget", "goal", "selection")
 AXES = ["write_access", "local_budget"]
 BLIND = ("goal", "knowledge", "aware")  # mean nothing to random flips
@@ -161,21 +162,14 @@ def mixed(columns: Mapping[str, Sequence[object]]) -> errors.TurncoatError:
 
 def per_seed(rows: pd.DataFrame, metric: str, statistic: str, by: Sequence[str] = AXES) -> pd.DataFrame:
     """One row per cell and seed: ``by``, ``seed`` and ``value``, the tail mean or the last epoch."""
-    pick = STATISTICS[errors.choose(statistic, STATISTICS, "statistic")]
     groups = rows.sort_values("epoch").groupby([*by, "seed"])[metric]
-    found = [(*key, pick(curve.to_numpy(dtype=float))) for key, curve in groups]
+    found = [(*key, reached(curve.to_numpy(dtype=float), statistic)) for key, curve in groups]
     return pd.DataFrame(found, columns=[*by, "seed", "value"])
 
 
 def over_seeds(values: pd.DataFrame, by: Sequence[str] = AXES) -> pd.DataFrame:
-    """One row per cell: the statistics over seeds of ``value`` and how many ``seeds`` there are."""
-    found: list[dict[str, Any]] = []
-    for key, group in values.groupby(list(by)):
-        cell = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
-        numbers = group["value"].to_numpy(dtype=float)
-        found.append(cell | metrics.statistics(numbers) | {"seeds": len(numbers)})
-    columns = [*by, "mean", "std", "median", "low", "high", "seeds"]
-    table = pd.DataFrame(found, columns=columns)
+    """One row per cell, as ``pairs.over_seeds``, and the global budget where k and b are known."""
+    table = pairs.over_seeds(values, by)
     if set(AXES) <= set(by):
         table["global_budget"] = global_budget(table)
     return table

@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from turncoat import errors
+from turncoat.analysis import pairs
 from turncoat.figures import captions, cells, grid, heatmap, style
 from turncoat.figures.cells import Runs
 
@@ -26,7 +27,7 @@ def difference(
     """Differences over write access and local budget, paired by seed, in percentage points.
 
     Panels: untargeted minus targeted, and the attack minus random flips per goal, whichever the rows allow.
-    Bold where the interval of the difference leaves out 0.
+    Bold where the difference is sure: its interval leaves out 0.
 
     Raises:
         TurncoatError: for rows that cannot be drawn together, or with nothing to compare.
@@ -42,10 +43,10 @@ def difference(
         f"Difference of {cells.METRICS[metric]} (percentage points), paired by seed; below 0 the first harms more",
         runs,
         statistic,
-        [f"Bold: the {captions.INTERVAL} leaves out 0 (two seeds or more)"],
+        [captions.bold(runs)],
     )
     means = heatmap.align({name: grid.table_of(table) for name, table in compared.items()})
-    bold = heatmap.align({name: grid.table_of(table, "clear") for name, table in compared.items()})
+    bold = heatmap.align({name: grid.table_of(table, "sure") for name, table in compared.items()})
     return _draw(means, bold, text, captioned)
 
 
@@ -73,16 +74,9 @@ def points(value: float) -> str:
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Statistics over seeds of first minus second, for the cells and seeds that both have.
-
-    ``clear`` is 1 where the interval leaves out 0 and there are at least two seeds.
-    """
-    both = first.merge(second, on=[*cells.AXES, "seed"], suffixes=("", "_other"))
-    both["value"] -= both["value_other"]
-    table = cells.over_seeds(both)
-    apart = (table["low"] > 0) | (table["high"] < 0)
-    table["clear"] = (apart & (table["seeds"] > 1)).astype(float)
-    return table
+    """Statistics over seeds of first minus second, for the cells and seeds that both have; ``sure`` is 1 or 0."""
+    table = cells.over_seeds(pairs.differences(first, second, cells.AXES))
+    return table.assign(sure=pairs.sure(table).astype(float))
 
 
 def _compared(runs: Runs, metric: str, statistic: str) -> dict[str, pd.DataFrame]:

@@ -123,6 +123,8 @@ def _levels(axes: Sequence[Axes], runs: Runs, metric: str, last: int) -> None:
         if clean is not None:
             ax.plot(clean["epoch"], clean["mean"], color=style.GREY, linewidth=0.8, zorder=1, gid="clean")
             style.name_end(ax, float(clean["mean"].iloc[-1]), "clean")
+        if metric in cells.SHARES:
+            style.within_shares(ax)
 
 
 def _over_epochs(rows: pd.DataFrame, metric: str, last: int) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from turncoat import errors
+from turncoat.analysis import pairs
 from turncoat.figures import captions, cells, style
 from turncoat.figures.cells import Runs
 from turncoat.figures.difference import paired
@@ -67,11 +68,10 @@ def _points(runs: Runs, metric: str, statistic: str) -> pd.DataFrame:
 def _harm(runs: Runs, rows: pd.DataFrame, metric: str, statistic: str) -> pd.DataFrame:
     values = cells.per_seed(rows, metric, statistic)
     honest = cells.per_seed(runs.clean, metric, statistic, ["write_access"])
-    both = values.merge(honest[["seed", "value"]], on="seed", suffixes=("_attacked", ""))
-    if both.empty:
+    more = pairs.differences(values, honest, [])
+    if more.empty:
         raise errors.TurncoatError("harm needs the clean run of the same seed, and these results have none")
-    both["value"] -= both["value_attacked"]
-    return cells.over_seeds(both)
+    return cells.over_seeds(more.assign(value=-more["value"]))
 
 
 def _verdict(runs: Runs, metric: str, statistic: str) -> str:
@@ -79,11 +79,10 @@ def _verdict(runs: Runs, metric: str, statistic: str) -> str:
     gaps = pd.concat(
         [paired(random, cells.per_seed(runs.of(goal), metric, statistic)) for goal in runs.goals]
     )
-    more = int(((gaps["clear"] == 1) & (gaps["mean"] > 0)).sum())
-    less = int(((gaps["clear"] == 1) & (gaps["mean"] < 0)).sum())
+    more, less = (int(((gaps["sure"] == 1) & (sign * gaps["mean"] > 0)).sum()) for sign in (1, -1))
     return (
-        f"Of {len(gaps)} cells, the attack harms more than random flips in {more} and less in {less}"
-        f" (paired 95 % interval leaves out 0); {len(gaps) - more - less} undecided"
+        f"Of {len(gaps)} cells, the attack surely harms more than random flips in {more} and less in {less}"
+        f" (paired by seed, {captions.INTERVAL} leaves out 0); {len(gaps) - more - less} undecided"
     )
 
 
@@ -103,8 +102,10 @@ def _draw(ax: Axes, points: pd.DataFrame) -> None:
             markeredgewidth=0.3,
             gid=f"{row['goal']} k={row['write_access']:g} b={row['local_budget']:g}",
         )
-    low = min(0.0, points["low"].min(), points["low_random"].min())
-    high = max(points["high"].max(), points["high_random"].max(), 0.01)
+    lows, highs = (points[[end, f"{end}_random"]].fillna(0.0).clip(-1, 1) for end in ("low", "high"))
+    means = points[["mean", "mean_random"]]
+    low = min(0.0, means.min().min(), lows.min().min())
+    high = max(0.01, means.max().max(), highs.max().max())
     ends = (low - 0.04 * (high - low), high + 0.04 * (high - low))
     ax.plot(ends, ends, color="black", linewidth=0.7, zorder=1, gid="diagonal")
     ax.set_xlim(*ends)

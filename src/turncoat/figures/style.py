@@ -20,6 +20,7 @@ MARKERS = "os^DvPX*"
 DASHED = (0, (4, 2))
 CHANCE_DASHES = (0, (8, 4))
 CAPTION_SIZE = 5.5
+SHARE_MARGIN = 0.02
 LOG_FROM = 300  # shares that span more than this factor get a logarithmic axis
 _LINE = CAPTION_SIZE * 1.32 / 72  # inches that a line of the caption takes
 _LETTERS_PER_INCH = 24
@@ -114,6 +115,12 @@ def levels(ax: Axes, clean: float | None, chance: float | None, clean_name: str 
 def name_end(ax: Axes, y: float, name: str, align: Literal["top", "bottom", "center"] = "center") -> None:
     """Name a line in the right margin, at the height where it ends."""
     ax.text(1.015, y, name, transform=ax.get_yaxis_transform(), va=align, size=6.5, color=GREY)
+
+
+def within_shares(ax: Axes) -> None:
+    """Show no more than what shares can be: intervals of few seeds reach farther, and would flatten the lines."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(max(low, -SHARE_MARGIN), min(high, 1 + SHARE_MARGIN))
 
 
 def budget_axis(ax: Axes, values: Sequence[float]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.ticker import NullLocator
 from sklearn.metrics import roc_auc_score
 
 from turncoat import errors
+from turncoat.analysis.estimate import estimate
 from turncoat.figures import captions, cells, style
 
 COLUMNS = ("round", "worker", "is_hostile", "norm", "cosine")
@@ -41,7 +42,7 @@ def visibility(
     axes = top.subplots(2, 1)
     runs = [run for _, run in rows.groupby("seed")] if "seed" in rows else [rows]
     _histogram(axes[0], rows["norm"].to_numpy(dtype=float), hostile, spans_orders=True)
-    ratio = f"{np.mean([_ratio(run) for run in runs]):.3g}".replace("inf", "∞")
+    ratio = f"{estimate(map(_ratio, runs)).mean:.3g}".replace("inf", "∞")
     axes[0].set_title(f"norm: ratio hostile / honest {ratio}, AUC {_auc(runs, 'norm'):.3f}", loc="left")
     axes[0].set_xlabel("gradient norm of a worker")
     _histogram(axes[1], rows["cosine"].to_numpy(dtype=float), hostile)
@@ -59,7 +60,7 @@ def _ratio(run: pd.DataFrame) -> float:
 
 def _auc(runs: Sequence[pd.DataFrame], sign: str) -> float:
     areas = [float(roc_auc_score(run["is_hostile"].astype(bool), run[sign])) for run in runs]
-    return float(np.mean([max(area, 1 - area) for area in areas]))
+    return estimate(max(area, 1 - area) for area in areas).mean
 
 
 def _checked(messages: pd.DataFrame, where: Mapping[str, object] | None) -> tuple[pd.DataFrame, int]:
@@ -118,7 +119,7 @@ def _caption(rows: pd.DataFrame, hostile: np.ndarray, lost: int) -> str:
         "Gradient norm of hostile and honest workers, and cosine of what they send to the mean of honest workers",
         captions.setting(rows) if {"dataset", "model", "epochs"} & set(rows.columns) else "",
         f"{int(hostile.sum())} hostile and {int((~hostile).sum())} honest messages in {rounds} rounds"
-        + (f", {seeds} seed{'s' if seeds > 1 else ''}" if seeds else ""),
+        + (f", {captions.counted(seeds, 'seed')}" if seeds else ""),
         f"{lost} messages that are not finite are left out" if lost else "",
         "Vertical lines: means. AUC: how well norm or cosine alone tells hostile from honest, 0.5 not at all",
     ]

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from turncoat import metrics
+from turncoat.analysis.estimate import spread, student
+from turncoat.analysis.pairs import minus
+from turncoat.analysis.reached import STATISTICS, reached
 from turncoat.federation.visibility import summarise
 from turncoat.fields import descriptions
 from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, from_config, key
@@ -18,7 +20,6 @@ from turncoat.sweep.store import open_store
 from turncoat.threat import Threat
 from turncoat.training.task import CURVES
 
-STATISTICS = ("tail", "last")
 MEASURES = ("accuracy", "macro_f1")
 SIGNS = ("norm_ratio", "example_norm_ratio", "auc_norm", "auc_cosine")
 MEASURED = (
@@ -29,7 +30,8 @@ MEASURED = (
     "flips",
     *SIGNS,
 )
-FIGURES = ("mean", "std", "low", "high", "seeds")
+FIGURES = ("mean", "std", "seeds")  # of curves; the ends of intervals follow from them
+ENDS = ("low", "high")
 LONG = (*COLUMNS, "chance", "step_stability", "epoch", *FIGURES)
 SETTING = tuple(name for name in COLUMNS if name not in descriptions(Threat))
 
@@ -99,6 +101,11 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return points
 
 
+def harms(points: pd.DataFrame, statistic: str) -> pd.Series:
+    """Accuracy of the clean run of the same seed minus that of each run, where both are known."""
+    return minus(points[f"clean.{statistic}"], points[f"accuracy.{statistic}"])
+
+
 def rounded(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
     """With measures to the digits of float32, as extracts keep them: so both give the same pictures."""
     return frame.assign(**{name: frame[name].astype("float32").astype(float) for name in names})
@@ -118,7 +125,7 @@ def point(record: Record) -> dict[str, Any]:
     row |= {"chance": record.chance, "step_stability": record.step_stability, "lasted": len(record.curves)}
     for measure in MEASURES:
         curve = record.curves[:, CURVES.index(measure)]
-        row |= {f"{measure}.tail": metrics.tail_mean(curve), f"{measure}.last": float(curve[-1])}
+        row |= {f"{measure}.{statistic}": reached(curve, statistic) for statistic in STATISTICS}
     row["flips"] = float(np.nanmean(record.curves[:, CURVES.index("flips")]))
     if record.samples is not None:
         seen = summarise(record.samples, record.config["hostile"])
@@ -129,7 +136,15 @@ def point(record: Record) -> dict[str, Any]:
 def averaged(runs: Iterable[list[Record]]) -> pd.DataFrame:
     """``curves`` of runs, grouped by those that differ in their seed alone; one that stopped keeps its last value."""
     parts = [_over_seeds(alike) for alike in runs]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LONG, "key"])
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[*LONG, "key"])
+    return with_intervals(found)
+
+
+def with_intervals(curves: pd.DataFrame) -> pd.DataFrame:
+    """``curves`` with the ends of their intervals."""
+    mean, std, seeds = (curves[name].to_numpy(dtype=float) for name in FIGURES)
+    low, high = student(mean, std, seeds.astype(int))
+    return curves.assign(low=low, high=high)
 
 
 def _over_seeds(alike: list[Record]) -> pd.DataFrame:
@@ -139,8 +154,6 @@ def _over_seeds(alike: list[Record]) -> pd.DataFrame:
     values = np.stack([np.pad(r.curves[:, column], (0, longest - len(r.curves)), mode="edge") for r in alike])
     cell = dataclasses.replace(cell_of(first.config), seed=0)
     flat: Config = config(cell) | {"chance": first.chance, "step_stability": first.step_stability}
-    low, high = metrics.intervals(values)
-    spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros(longest)
-    found = pd.DataFrame({"epoch": np.arange(1, longest + 1), "mean": values.mean(0), "std": spread})
-    found = found.assign(low=low, high=high, seeds=len(values), key=key(cell), **flat)
+    found = pd.DataFrame({"epoch": np.arange(1, longest + 1), "mean": values.mean(0), "std": spread(values)})
+    found = found.assign(seeds=len(values), key=key(cell), **flat)
     return rounded(found[[*LONG, "key"]], ("chance", "step_stability", *FIGURES))

@@ -9,7 +9,17 @@ from typing import Any
 import pandas as pd
 
 from turncoat.errors import TurncoatError
-from turncoat.reproduce.evidence import FIGURES, LONG, MEASURED, Evidence, cell_of, rounded, table
+from turncoat.reproduce.evidence import (
+    ENDS,
+    FIGURES,
+    LONG,
+    MEASURED,
+    Evidence,
+    cell_of,
+    rounded,
+    table,
+    with_intervals,
+)
 from turncoat.sweep.cells import COLUMNS, complete, key, newer
 from turncoat.sweep.layout import VERSION
 from turncoat.writing import write_whole
@@ -22,7 +32,7 @@ POINTS, CURVES, ORIGINS = "points.parquet", "curves.parquet", "origins.json"
 def write(evidence: Evidence, folder: Path) -> list[Path]:
     """Write the evidence; the paths of the files.
 
-    Measures are float32; keys and paired clean runs are left out, for ``read`` makes them again.
+    Measures are float32; keys, paired clean runs and ends of intervals are left out, for ``read`` makes them again.
     """
     points = _small(evidence.points[[*COLUMNS, *MEASURED]], MEASURED)
     curves = _small(evidence.curves[list(LONG)], (*FIGURES, "chance", "step_stability"))
@@ -49,10 +59,13 @@ def read(folder: Path) -> Evidence:
             )
     try:
         points = _complete(pd.read_parquet(folder / POINTS), MEASURED)
-        curves = _complete(pd.read_parquet(folder / CURVES).assign(seed=0), LONG)
+        curves = pd.read_parquet(folder / CURVES).drop(
+            columns=list(ENDS), errors="ignore"
+        )  # 0.1.0 kept bootstrap ones
+        curves = _complete(curves.assign(seed=0), LONG)
         curves = rounded(curves, (*FIGURES, "chance", "step_stability"))
         origins = json.loads((folder / ORIGINS).read_text(encoding="utf-8"))
-        return Evidence(table(_rows(points)), _with_keys(curves), origins)
+        return Evidence(table(_rows(points)), with_intervals(_with_keys(curves)), origins)
     except TurncoatError as error:
         raise TurncoatError(f"{folder}: {error}") from error
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors

@@ -13,9 +13,12 @@ NAMES = re.compile(r"(?<=\| )[AB]:\w+(?: [AB]:\w+)*(?= \|)")
 """A cell of a Markdown table that holds nothing but names of artefacts."""
 
 
-def page(folder: Path) -> str:
-    """The page of all artefacts that have files in the folder, whenever they were made, as Markdown."""
-    return "\n\n".join([TITLE, *(_section(artefact, folder) for artefact in _there(folder))]) + "\n"
+def page(folder: Path, captions: bool = False) -> str:
+    """The page of all artefacts that have files in the folder, whenever they were made, as Markdown.
+
+    It has ``captions`` where the pictures were drawn without: a picture carries its caption once.
+    """
+    return "\n\n".join([TITLE, *(_section(artefact, folder, captions) for artefact in _there(folder))]) + "\n"
 
 
 def linked(markdown: str, folder: Path, start: Path) -> str:
@@ -46,7 +49,7 @@ def _captions(artefact: Artefact, folder: Path) -> list[tuple[str, Path]]:
     return [(scale, file) for scale, file in files if file.is_file()]
 
 
-def _section(artefact: Artefact, folder: Path) -> str:
+def _section(artefact: Artefact, folder: Path, captioned: bool) -> str:
     parts = [f"## {artefact.name}", f"{artefact.title}."]
     for scale, file in _captions(artefact, folder):
         # one paragraph per picture, as `pictures.make` writes them: name, colon, caption
@@ -57,7 +60,8 @@ def _section(artefact: Artefact, folder: Path) -> str:
         links = [f"[{path.stem.removeprefix(file.stem).strip('-')}]({path.name})" for path in others]
         numbers = file.with_suffix(".csv")
         links += [f"[numbers]({numbers.name})"] if numbers.is_file() else []
-        parts += [f"![{artefact.name}, {scale} scale]({first.name})", next(iter(captions.values()))]
+        parts += [f"![{artefact.name}, {scale} scale]({first.name})"]
+        parts += [next(iter(captions.values()))] if captioned else []
         parts += [f"Beside it: {', '.join(links)}."] if links else []
     return "\n\n".join(parts)
 

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from turncoat import errors, metrics
+from turncoat import errors
+from turncoat.analysis.estimate import statistics
+from turncoat.analysis.reached import STATISTICS
 from turncoat.figures import FIGURES, caption_of, captions, files
 from turncoat.reproduce import plan, ratios
 from turncoat.reproduce.artefacts import Artefact
-from turncoat.reproduce.evidence import MEASURES, STATISTICS, Evidence
+from turncoat.reproduce.evidence import MEASURES, Evidence, harms
 from turncoat.reproduce.measures import OPTIMAL, PRINTED
 from turncoat.sweep import experiment
 from turncoat.sweep.cells import COLUMNS
@@ -21,6 +23,7 @@ from turncoat.writing import write_whole
 
 ENDINGS = (".png", ".svg", ".pdf")
 TITLE_SIZE = 7.5
+MISSING = "What was run, with the verdicts on the claims, says what was cut"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +81,19 @@ def stem_of(artefact: Artefact, asked: Experiment) -> str:
 
 
 def picture(
-    artefact: Artefact, asked: Experiment, own: Evidence, variant: Variant, wanted: int, quick: bool = False
+    artefact: Artefact,
+    asked: Experiment,
+    own: Evidence,
+    variant: Variant,
+    wanted: int,
+    quick: bool = False,
+    captioned: bool = True,
 ) -> Figure:
-    """One picture of an artefact in one scale, of ``wanted`` runs in all; its label is the caption."""
-    figure = drawn(artefact, own, variant)
+    """One picture of an artefact in one scale, of ``wanted`` runs in all; its label is the caption.
+
+    It stands in the picture too unless ``captioned`` is false, as on a page that has it below.
+    """
+    figure = drawn(artefact, own, variant, captioned)
     figure.set_label(caption(artefact, asked, wanted, own, figure, quick))
     title = f"{artefact.name}, {asked.axes['scale'][0]} scale" + (", quick" if quick else "")
     figure.suptitle(title, size=TITLE_SIZE)
@@ -129,15 +141,19 @@ def variants(artefact: Artefact, own: Evidence) -> list[Variant]:
         return [VARIANTS[0]]
     rows = own.curves if artefact.figure == "epochs" else own.points
     rules = set(rows[rows["write_access"] > 0]["selection"])
-    statistics = ("tail",) if artefact.figure == "epochs" else STATISTICS
-    return [v for v in VARIANTS if v.rule in rules and v.statistic in statistics]
+    known = ("tail",) if artefact.figure == "epochs" else STATISTICS
+    return [v for v in VARIANTS if v.rule in rules and v.statistic in known]
 
 
-def drawn(artefact: Artefact, own: Evidence, variant: Variant) -> Figure:
+def drawn(artefact: Artefact, own: Evidence, variant: Variant, captioned: bool = True) -> Figure:
     """One picture of an artefact."""
     if artefact.figure == "ratios":
-        return ratios.ratio_figure(own.points)
-    choices: dict[str, Any] = {"where": {"selection": variant.rule}, **artefact.choices}
+        return ratios.ratio_figure(own.points, captioned)
+    choices: dict[str, Any] = {
+        "where": {"selection": variant.rule},
+        **artefact.choices,
+        "captioned": captioned,
+    }
     if artefact.figure == "epochs":
         frame = own.curves.assign(accuracy=own.curves["mean"], seed=0).drop(columns="key")
     else:
@@ -165,11 +181,10 @@ def numbers(artefact: Artefact, own: Evidence) -> pd.DataFrame:
         row = group.iloc[0][[*cell, "chance", "step_stability"]].to_dict() | {"seeds": len(group)}
         for statistic in STATISTICS:
             series = {f"{m}.{statistic}": group[f"{m}.{statistic}"] for m in MEASURES}
-            series[f"harm.{statistic}"] = group[f"clean.{statistic}"] - group[f"accuracy.{statistic}"]
+            series[f"harm.{statistic}"] = harms(group, statistic)
             for name, values in series.items():
-                known = values.dropna().to_numpy(dtype=float)
-                if len(known):
-                    row |= {f"{name}.{figure}": v for figure, v in metrics.statistics(known).items()}
+                if len(known := values.dropna()):
+                    row |= {f"{name}.{figure}": v for figure, v in statistics(known).items()}
         rows.append(row)
     return pd.DataFrame(rows).sort_values(["goal", "selection", "write_access", "local_budget"])
 
@@ -187,6 +202,6 @@ def caption(
         f"The paper: {artefact.states}" if artefact.states else "",
         artefact.note,
         f"Cut down: {less}" if less else "",
-        f"Missing: {wanted - int(here)} of {wanted} runs" if here < wanted else "",
+        f"{1 - here / wanted:.0%} of the runs are missing: {MISSING}" if here < wanted else "",
     ]
     return captions.sentences(parts)

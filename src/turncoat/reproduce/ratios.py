@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-from turncoat import errors, metrics
+from turncoat import errors
+from turncoat.analysis.estimate import statistics
 from turncoat.figures import captions, style
 from turncoat.reproduce.measures import RANDOM
 
@@ -52,12 +53,9 @@ def ratios(points: pd.DataFrame) -> pd.DataFrame:
     for cell, group in rows.groupby(SETTING):
         flat: dict[str, Any] = dict(zip(SETTING, cell, strict=True))
         for reading in READINGS:
-            values = group[reading].to_numpy(dtype=float)
             paper = stated(flat["dataset"], flat["model"], flat["scale"])
-            found.append(
-                flat
-                | {"reading": reading, "seeds": len(values), **metrics.statistics(values), "paper": paper}
-            )
+            figures = statistics(group[reading])
+            found.append(flat | {"reading": reading, "seeds": len(group), **figures, "paper": paper})
     return pd.DataFrame(found)
 
 
@@ -85,7 +83,7 @@ def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
         paper = rows["paper"].iloc[0]
         if paper is not None:
             ax.plot(paper, height, "x", color="black", markersize=5)
-    if table["high"].max() > WIDE:
+    if table[["mean", "high"]].max().max() > WIDE:
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -110,12 +108,15 @@ def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
 def _caption(points: pd.DataFrame) -> str:
     first = points.iloc[0]
     counts = points.groupby([*SETTING, "write_access"])["seed"].nunique()
-    seeds = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    least, most = int(counts.min()), int(counts.max())
+    seeds = captions.counted(most, "seed") if least == most else f"{least} to {most} seeds"
     parts = [
         f"Mean gradient norm of hostile workers over that of honest ones, {first['scale']} scale",
         f"{first['workers']} workers, {first['epochs']} epochs, batch {first['batch_size']} per worker, "
-        f"learning rate {first['learning_rate']:g}, b = {points['local_budget'].max():g}, {seeds} seeds",
-        "Mean over the run's rounds that are looked at; lines: 95 % intervals over seeds",
+        f"learning rate {first['learning_rate']:g}, b = {points['local_budget'].max():g}, {seeds}",
+        "Mean over the run's rounds that are looked at",
+        f"Lines: {captions.INTERVAL}" if most > 1 else "",
+        captions.NO_INTERVAL if least < 2 else "",
         "Hollow: random flips of the same budget. Crosses: the paper's figures",
     ]
     return captions.sentences([*parts, *captions.warnings(points)])

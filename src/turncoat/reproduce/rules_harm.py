@@ -1,249 +1,186 @@
-"""Rules of claims on how much an attack costs: 1, 2, 3, 8, 10, 11 and 12.
+"""Rules of claims on how much an attack costs: 1, 2, 3, 8 and 10; their thresholds and their words stand together.
 
 Each takes the runs of one scale and the name of a statistic, and gives None where the runs it needs are absent.
 """
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from turncoat.analysis.estimate import Estimate, estimate
+from turncoat.reproduce.judging import PERCENT, POINTS, Finding, Part
 from turncoat.reproduce.measures import (
+    A_POINT,
+    BAND_UNDECIDED,
     CELL,
-    CHANCE,
     DEEP,
-    HALF,
-    OPTIMAL,
     POINT,
-    PRINTED,
     RANDOM,
-    Finding,
     attacked,
+    band_words,
     budget,
     by_seed,
     cell_text,
     cells_of,
     complete,
-    estimate,
     harmed,
-    jackknifed,
     lies_in,
-    percent,
-    points_text,
+    mean_of,
+    percent_words,
+    points_words,
     random_in,
     usual,
     wide_of,
-    with_interval,
 )
 
-TENTH_PERCENT = (0.03, 0.09)  # "about 6 points"
+TENTH_PERCENT, TENTH_PERCENT_COSTS = 0.001, (0.03, 0.09)  # "about 6 points"
 TAIL_EVENT = 0.10  # a mean over few seeds is made by the runs that lose as much
-FIVE_PERCENT = (0.10, 0.19)
-F1_CORRELATION = 0.9
-RANDOM_LEVEL = 0.05  # points above the majority class that are still random level
+TENTH_PERCENT_RULE = (
+    f"Mean harm over all measured cells with k·b = {percent_words(TENTH_PERCENT)}, both goals:"
+    f" {band_words(TENTH_PERCENT_COSTS)}; {BAND_UNDECIDED}"
+)
 
 
 def tenth_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 1."""
     setting = harmed(usual(points, "mnist-01"), statistic)
     rows = attacked(setting)
-    rows = rows[budget(rows) == 0.001]
+    rows = rows[budget(rows) == TENTH_PERCENT]
     if rows.empty:
         return None
     whole = complete(wide_of(rows["harm"], rows, [*CELL, "goal"]))
     found = estimate(whole.mean(axis=1))
     lost = int((rows["harm"] > TAIL_EVENT).sum())
-    text = (
-        f"{points_text(found)} over {whole.shape[1]} cells{_random_too(setting, rows)}; "
-        f"{lost} of {len(rows)} runs lose more than 10"
+    note = (
+        f"over {whole.shape[1]} cells; {lost} of {len(rows)} runs lose more than {points_words(TAIL_EVENT)}"
     )
-    return Finding({"": lies_in(found, TENTH_PERCENT)}, text, found, found.seeds)
+    beside = _random_too(setting, rows)
+    return Finding((Part("", lies_in(found, TENTH_PERCENT_COSTS), found, beside, POINTS, found.n, note),))
+
+
+QUARTER = 0.25
+RANDOM_LEVEL = 0.05  # above the majority class that is still random level
+RANDOM_LEVEL_RULE = (
+    f"Every measured pair with k·b = {percent_words(QUARTER)}, both goals: the accuracy is surely less than"
+    f" {points_words(RANDOM_LEVEL)} above the majority class; undecided if it is surely neither less nor more"
+)
 
 
 def random_level(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 2."""
     setting = usual(points, "mnist-01")
     rows = attacked(setting)
-    rows = rows[budget(rows) == 0.25]
+    rows = rows[budget(rows) == QUARTER]
     if rows.empty:
         return None
     name = f"accuracy.{statistic}"
     level = float(rows["chance"].iloc[0])
-    cells = {cell: estimate(group[name]) for cell, group in cells_of(rows)}
-    parts: dict[str, bool | None] = {}
-    for cell, found in cells.items():
-        near, far = found.sure_high <= level + RANDOM_LEVEL, found.sure_low > level + RANDOM_LEVEL
-        parts[cell] = near if near or far else None
-    lowest = min(cells, key=lambda cell: cells[cell].mean)
-    beside = random_in(setting, rows)
+    parts = []
+    for cell, group in cells_of(rows):
+        found, beside = mean_of(group[name]), random_in(setting, group)
+        near, far = found.high <= level + RANDOM_LEVEL, found.low > level + RANDOM_LEVEL
+        holds = near if near or far else None
+        parts.append(Part(cell, holds, found, mean_of(beside[name]), PERCENT, found.n))
+    lowest = min(parts, key=lambda part: part.figure.mean if part.figure else 1.0)
     every = estimate(by_seed(rows[name], rows))
-    text = f"accuracy {points_text(every)}, lowest {percent(cells[lowest].mean)} ({lowest}); "
-    if len(beside):
-        text += f"random flips {percent(estimate(by_seed(beside[name], beside)).mean)}; "
-    fewest = min(found.seeds for found in cells.values())
-    return Finding(parts, text + f"chance {percent(level)}", every, fewest)
+    beside = random_in(setting, rows)
+    note = f"accuracy; lowest {PERCENT.text(lowest.figure)} ({lowest.name}); chance {100 * level:.1f} %"
+    random = estimate(by_seed(beside[name], beside)) if len(beside) else None
+    return Finding(tuple(parts), Part("", None, every, random, PERCENT, every.n, note))
+
+
+TWENTIETH, TWENTIETH_COSTS = 0.05, (0.10, 0.19)
+FIVE_PERCENT_RULE = (
+    f"Every measured cell with k·b = {percent_words(TWENTIETH)}, both goals: mean harm is"
+    f" {band_words(TWENTIETH_COSTS)}; {BAND_UNDECIDED}"
+)
 
 
 def five_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 3."""
     setting = harmed(usual(points, "mnist"), statistic)
     rows = attacked(setting)
-    rows = rows[budget(rows) == 0.05]
+    rows = rows[budget(rows) == TWENTIETH]
     if rows.empty:
         return None
-    cells = {cell: (estimate(group["harm"]), group) for cell, group in cells_of(rows)}
-    parts = {cell: lies_in(found, FIVE_PERCENT) for cell, (found, _) in cells.items()}
-    texts = [
-        f"{cell} {percent(found.mean)}{_random_too(setting, group)}" for cell, (found, group) in cells.items()
-    ]
+    parts = []
+    for cell, group in cells_of(rows):
+        found = mean_of(group["harm"])
+        parts.append(
+            Part(cell, lies_in(found, TWENTIETH_COSTS), found, _random_too(setting, group), POINTS, found.n)
+        )
     every = estimate(by_seed(rows["harm"], rows))
-    fewest = min(found.seeds for found, _ in cells.values())
-    return Finding(parts, f"{points_text(every)}: {'; '.join(texts)}", every, fewest)
+    whole = Part("", None, every, _random_too(setting, rows), POINTS, every.n, "mean over the cells")
+    return Finding(tuple(parts), whole)
 
 
-def _random_too(setting: pd.DataFrame, rows: pd.DataFrame) -> str:
-    """What random flips cost in the cells of these rows, in words."""
+def _random_too(setting: pd.DataFrame, rows: pd.DataFrame) -> Estimate | None:
+    """What random flips cost in the cells of these rows."""
     beside = random_in(setting, rows)
-    if beside.empty:
-        return ""
-    return f" (random flips: {percent(estimate(by_seed(beside['harm'], beside)).mean)})"
+    return None if beside.empty else estimate(by_seed(beside["harm"], beside))
+
+
+ADAM_RULE = (
+    "Harm with Adam minus harm with SGD at the same k, b and seed: surely above 0 on average over the cells, and surely"
+    " below 0 in none; if in some, only the cells where it is surely above 0. It fails if the average is surely less"
+    f" than {A_POINT}; undecided otherwise"
+)
 
 
 def adam(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 8."""
     rows = points[(points["dataset"] == "mnist") & (points["model"] == "logistic") & (points["workers"] == 0)]
-    rows = harmed(attacked(rows[rows["patience"] == 0], goal="untargeted"), statistic)
+    rows = rows[rows["patience"] == 0]
+    more = _adam_more(harmed(attacked(rows, goal="untargeted"), statistic))
+    if more is None:
+        return None
+    random = _adam_more(harmed(attacked(rows, RANDOM), statistic))
+    beside = None if random is None else estimate(random.mean(axis=1))
+    every = estimate(more.mean(axis=1))
+    cells = {cell_text(*cell): mean_of(more[cell]) for cell in more.columns}
+    above, below = ([name for name, one in cells.items() if getattr(one, way)] for way in ("above", "below"))
+    note = f"mean over {len(cells)} budgets; surely more in {len(above)} of them, less in {len(below)}"
+    whole = Part("", None, every, beside, POINTS, every.n, note)
+    if every.above and below:
+        parts = [Part(name, name in above, one, None, POINTS, one.n) for name, one in cells.items()]
+        return Finding(tuple(parts), whole)
+    holds = True if every.above else False if every.high < POINT else None
+    return Finding((Part("", holds, every, beside, POINTS, every.n, note),))
+
+
+def _adam_more(rows: pd.DataFrame) -> pd.DataFrame | None:
+    """By seed and cell, what Adam costs more than SGD, for the seeds that have all cells."""
     lengths = [set(rows[rows["optimizer"] == name]["epochs"]) for name in ("adam", "sgd")]
     rows = rows[rows["epochs"].isin(set.intersection(*lengths))]  # a short training compares with a short one
     wide: Any = wide_of(rows["harm"], rows, ["optimizer", *CELL])
     if wide.empty or not {"adam", "sgd"} <= set(wide.columns.get_level_values(0)):
         return None
-    more = (wide["adam"] - wide["sgd"]).dropna(axis=1, how="all").dropna()
-    if more.empty:
-        return None
-    every = estimate(more.mean(axis=1))
-    cells = {cell_text(*cell): estimate(more[cell]) for cell in more.columns}
-    above = [name for name, one in cells.items() if one.above]
-    below = [name for name, one in cells.items() if one.below]
-    parts: dict[str, bool | None] = {"": False if every.sure_high < POINT else None}
-    if every.above:
-        parts = {"": True} if not below else {name: name in above for name in cells}
-    text = (
-        f"Adam costs {points_text(every)} more, over {len(cells)} budgets; more in {len(above)}, "
-        f"less in {len(below)} of them"
-    )
-    return Finding(parts, text, every, every.seeds)
+    more: pd.DataFrame = (wide["adam"] - wide["sgd"]).dropna(axis=1, how="all").dropna()
+    return None if more.empty else more
+
+
+CARRIES_OVER_RULE = (
+    f"At the largest measured budget, untargeted: mean harm of {A_POINT} or more, surely above 0; it fails"
+    f" if surely below {A_POINT}; undecided otherwise, or if not measured"
+)
 
 
 def carries_over(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 10."""
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
+    parts = []
     for dataset, model in DEEP:
         setting = harmed(usual(points, dataset, model), statistic)
         rows = attacked(setting, goal="untargeted")
         if rows.empty:
+            parts.append(Part(f"{dataset} {model}", None, note="not measured"))
             continue
         rows = rows[budget(rows) == budget(rows).max()]
         rows = rows[rows["write_access"] == rows["write_access"].max()]
-        found = estimate(rows["harm"])
+        found = mean_of(rows["harm"])
         holds = True if found.mean >= POINT and found.above else None
-        parts[f"{dataset} {model}"] = False if found.sure_high < POINT else holds
-        alone = ", 1 seed" if found.seeds < 2 else ""
-        texts.append(
-            f"{dataset} {model} {points_text(found)}{_random_too(setting, rows)} at k·b = "
-            f"{budget(rows).iloc[0]:g}{alone}"
+        holds = False if found.high < POINT else holds
+        note = f"at k·b = {budget(rows).iloc[0]:g}"
+        parts.append(
+            Part(f"{dataset} {model}", holds, found, _random_too(setting, rows), POINTS, found.n, note)
         )
-        seeds.append(found.seeds)
-    if not parts:
-        return None
-    absent = [name for d, m in DEEP if (name := f"{d} {m}") not in parts]
-    parts |= dict.fromkeys(absent)
-    text = "; ".join(texts) + (f"; not measured: {', '.join(absent)}" if absent else "")
-    return Finding(parts, text, None, min(seeds))
-
-
-def f1_follows(points: pd.DataFrame, statistic: str) -> Finding | None:
-    """Claim 11."""
-    rows = points[(points["dataset"] == "mnist") & (points["model"] == "logistic") & (points["patience"] > 0)]
-    rows = rows[(rows["selection"] == PRINTED) | (rows["write_access"] == 0)]
-    both = [wide_of(rows[f"{m}.{statistic}"], rows, CELL) for m in ("accuracy", "macro_f1")]
-    if rows.empty or both[0].shape[1] < 3:
-        return None
-    cells = both[0].shape[1]
-    found = jackknifed(
-        pd.concat(both, axis=1),
-        lambda v: float(np.corrcoef(_ranks(v[:, :cells].mean(0)), _ranks(v[:, cells:].mean(0)))[0, 1]),
-    )
-    follows = True if found.sure_low >= F1_CORRELATION else None
-    if found.sure_high < F1_CORRELATION:
-        follows = False
-    stopped = int((rows["lasted"] < rows["epochs"]).sum())
-    parts = {"training to the end": follows, "early stopping": follows if stopped else None}
-    text = (
-        f"rank correlation {with_interval(found, '.3f')} over {cells} budgets; "
-        f"{stopped} of {len(rows)} runs stopped early"
-    )
-    return Finding(parts, text, found, found.seeds)
-
-
-def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
-    """Claim 12: cells in which neither harms by a point are left out; in the others the attack must not lose.
-
-    From half of the labels on, random flips of two classes teach the opposite: no attack beats that.
-    """
-    rows = points[(points["write_access"] > 0) & (points["workers"] == 0)]
-    rows = harmed(rows[(budget(rows) < HALF) | (rows["dataset"] != "mnist-01")], statistic)
-    random = rows[rows["selection"] == RANDOM]
-    setting = ["dataset", "model", "optimizer", "patience", "epochs"]
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
-    for values, group in rows[rows["selection"].isin((PRINTED, OPTIMAL))].groupby([*setting, "selection"]):
-        beside = random[(random[setting] == list(values[:-1])).all(axis=1)]
-        duels = _duels(group, beside)
-        if not duels:
-            continue
-        name = _setting_text(values, int(rows["epochs"].max()))
-        won = [estimate(duel) for duel in duels]
-        above, below = sum(one.above for one in won), sum(one.below for one in won)
-        fewest = min(one.seeds for one in won)
-        loses = below > CHANCE * len(won)
-        parts[name] = False if loses else True if above > len(won) / 2 else None
-        every = estimate(complete(pd.concat(duels, axis=1)).mean(axis=1))
-        alone = ", 1 seed" if fewest < 2 else ""
-        texts.append(
-            f"{name}: {points_text(every)} more than random; surely more in {above}, less in {below} of "
-            f"{len(won)} cells{alone}"
-        )
-        seeds.append(fewest)
-    if not parts:
-        return None
-    steps = rows["step_stability"].dropna()
-    stable = f"; step up to {steps.max():.3g} times one that is surely stable" if len(steps) else ""
-    return Finding(parts, "; ".join(texts) + stable, None, min(seeds))
-
-
-def _setting_text(values: tuple[Any, ...], longest: int) -> str:
-    dataset, model, optimizer, patience, epochs, selection = values
-    words = [dataset, model, "adam" if optimizer == "adam" else "", "early stopping" if patience else ""]
-    short = f"({epochs} epochs)" if epochs < longest else ""
-    return " ".join(filter(None, [*words, selection, short]))
-
-
-def _duels(group: pd.DataFrame, beside: pd.DataFrame) -> list[pd.Series]:
-    """By seed what the attack costs more than random flips, for each cell in which either costs something."""
-    rivals = {cell: rows.set_index("seed")["harm"] for cell, rows in beside.groupby(CELL)}
-    found = []
-    for (k, b, _), rows in group.groupby([*CELL, "goal"]):
-        rival = rivals.get((k, b))
-        own = rows.set_index("seed")["harm"]
-        if rival is None or max(own.mean(), rival.mean()) < POINT:
-            continue
-        more = (own - rival).dropna()
-        if len(more):
-            found.append(more)
-    return found
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return pd.Series(values).rank().to_numpy()
+    return Finding(tuple(parts)) if any(part.seeds for part in parts) else None

@@ -1,114 +1,132 @@
-"""Rules of claims on how harm depends on access, budget and goal, and on spread and visibility: 4, 5, 6, 7 and 9.
+"""Rules of claims on how harm depends on access, budget and goal: 4, 5 and 6.
 
 Each takes the runs of one scale and the name of a statistic, and gives None where the runs it needs are absent.
 """
 
 import itertools
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from turncoat.analysis.estimate import Estimate, estimate
+from turncoat.analysis.pairs import difference, minus
+from turncoat.reproduce.judging import POINTS, Finding, Part
 from turncoat.reproduce.measures import (
+    A_POINT,
     CELL,
     CHANCE,
     DEEP,
-    FEW,
+    FEW_CELLS,
     HALF,
     POINT,
-    PRINTED,
     RANDOM,
-    Estimate,
-    Finding,
     attacked,
     complete,
-    difference,
-    estimate,
     harmed,
-    jackknifed,
-    lies_in,
+    mean_of,
     pairs_of_equal_budget,
-    percent,
-    points_text,
+    percent_words,
+    points_words,
     stays_within,
     usual,
     wide_of,
-    with_interval,
 )
-from turncoat.reproduce.ratios import READINGS, stated
+
+Cell = tuple[float, float]
 
 WON = 0.8  # of the decided pairs
 SETTINGS = (("mnist-01", "logistic"), ("mnist", "logistic"), *DEEP)
 SMALL_ACCESS = 0.2
 LITTLE = 0.05  # that b may matter at small k
-GOAL_LITTLE = 0.02  # that the goals may differ at small k
-LEAST_SPREAD = 0.005  # half a point: less is no spread, and no difference between two
-SPREADS = {"mnist-01": (0.01, 0.04), "mnist": (0.05, 0.2)}  # "about 0.02" and "about 0.1"
-GROWS_FROM, GROWTH = 0.1, 2.0
-FACTOR = 1.5  # between a ratio and the paper's
-NEAR_ONE = (0.95, 1.05)
+ACCESS_RULE = (
+    f"Untargeted, per data set and model: of the pairs of equal k·b that surely differ, by {A_POINT} or"
+    f" more, wider access wins {percent_words(WON)} or more, and these are more than {FEW_CELLS} of all pairs"
+    f" (it fails if it surely loses more than {FEW_CELLS} of all, and is undecided otherwise); and up to"
+    f" k = {SMALL_ACCESS:g} no b changes mean harm by {points_words(LITTLE)} or more against b = 1 (it fails if more"
+    f" than {FEW_CELLS} of the cells surely do)"
+)
 
 
 def access_over_budget(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 4."""
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
-    first: Estimate | None = None
+    parts = []
     for dataset, model in SETTINGS:
-        rows = harmed(attacked(usual(points, dataset, model), goal="untargeted"), statistic)
-        pairs = pairs_of_equal_budget(rows)
-        if not pairs:
-            continue
-        wide: Any = wide_of(rows["harm"], rows, CELL)
-        more = [(wide[second] - wide[first]).dropna() for first, second in pairs]
-        found = [estimate(one) for one in more]
-        won = sum(f.above and f.mean >= POINT for f in found)
-        lost = sum(f.below and f.mean <= -POINT for f in found)
-        wins = won >= WON * (won + lost) and won > CHANCE * len(pairs)
-        name = f"{dataset} {model}"
-        parts[f"wider access on {name}"] = True if wins else False if lost > CHANCE * len(pairs) else None
-        every = estimate(complete(pd.concat(more, axis=1)).mean(axis=1))
-        first = first or every
-        text = f"{name}: wider access costs {points_text(every)} more on average over {len(pairs)} pairs of equal k·b"
-        texts.append(f"{text}, surely more in {won}, less in {lost}")
-        seeds.append(min(f.seeds for f in found))
-        small = [c for c in wide.columns if c[0] <= SMALL_ACCESS and (c[0], 1.0) in wide.columns and c[1] < 1]
-        if small:
-            apart = [difference(wide[c], wide[c[0], 1.0]) for c in small]
-            parts[f"little effect of b at k up to {SMALL_ACCESS:g} on {name}"] = stays_within(apart, LITTLE)
-            most = max(abs(one.mean) for one in apart)
-            texts[-1] += f"; up to k = {SMALL_ACCESS:g}, b changes harm by at most {percent(most)} points"
-    return Finding(parts, "; ".join(texts), first, min(seeds)) if parts else None
+        setting = harmed(usual(points, dataset, model), statistic)
+        rows = attacked(setting, goal="untargeted")
+        if pairs := pairs_of_equal_budget(rows):
+            wide: Any = wide_of(rows["harm"], rows, CELL)
+            random: Any = attacked(setting, RANDOM)
+            parts += _access_parts(f"{dataset} {model}", wide, wide_of(random["harm"], random, CELL), pairs)
+    return Finding(tuple(parts)) if parts else None
+
+
+def _access_parts(
+    name: str, wide: pd.DataFrame, random: pd.DataFrame, pairs: Sequence[tuple[Cell, Cell]]
+) -> list[Part]:
+    """Whether wider access costs more, and whether b matters at small k; one seed a row, one cell a column."""
+    found = [difference(wide[wider], wide[narrower]) for narrower, wider in pairs]
+    won = sum(one.above and one.mean >= POINT for one in found)
+    lost = sum(one.below and one.mean <= -POINT for one in found)
+    wins = won >= WON * (won + lost) and won > CHANCE * len(pairs)
+    holds = True if wins else False if lost > CHANCE * len(pairs) else None
+    note = f"more, mean over {len(pairs)} pairs; surely more in {won}, less in {lost}"
+    there = [pair for pair in pairs if set(pair) <= set(random.columns)]
+    beside = _mean_gap(random, there) if there else None
+    fewest = min(one.n for one in found)
+    parts = [Part(f"wider access on {name}", holds, _mean_gap(wide, pairs), beside, POINTS, fewest, note)]
+    cells: list[Any] = list(wide.columns)
+    small = [c for c in cells if c[0] <= SMALL_ACCESS and (c[0], 1.0) in cells and c[1] < 1]
+    if small:
+        apart = [difference(wide[c], wide[c[0], 1.0]) for c in small]
+        most = max(apart, key=lambda one: abs(one.mean))
+        part = f"little effect of b at k up to {SMALL_ACCESS:g} on {name}"
+        note = f"where it is largest of {len(small)} cells"
+        parts.append(Part(part, stays_within(apart, LITTLE), most, None, POINTS, fewest, note))
+    return parts
+
+
+def _mean_gap(wide: pd.DataFrame, pairs: Sequence[tuple[Cell, Cell]]) -> Estimate:
+    """Second minus first cell, averaged over pairs, of the seeds that have all."""
+    gaps = [minus(wide[second], wide[first]) for first, second in pairs]
+    return estimate(complete(pd.concat(gaps, axis=1)).mean(axis=1))
+
+
+MONOTONE_RULE = (
+    f"MNIST 0/1, untargeted: a fall of harm by {A_POINT} is excluded in {percent_words(1 - CHANCE)} or more"
+    f" of the steps between neighbouring cells; it fails if harm surely falls, and by {A_POINT} or more, in more"
+    f" than {FEW_CELLS} of them; undecided otherwise"
+)
 
 
 def monotone(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 5."""
-    rows = harmed(attacked(usual(points, "mnist-01"), goal="untargeted"), statistic)
+    setting = harmed(usual(points, "mnist-01"), statistic)
+    rows, beside = attacked(setting, goal="untargeted"), attacked(setting, RANDOM)
     wide: Any = wide_of(rows["harm"], rows, CELL)
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
+    random: Any = wide_of(beside["harm"], beside, CELL)
+    parts = []
     for axis, name in enumerate(("k", "b")):
         steps = _steps(list(wide.columns), axis)
         if not steps:
             continue
-        more = [(wide[after] - wide[before]).dropna() for before, after in steps]
-        found = [estimate(one) for one in more]
-        down = sum(f.below and f.mean <= -POINT for f in found)
-        kept = sum(f.sure_low > -POINT for f in found)
+        found = [difference(wide[after], wide[before]) for before, after in steps]
+        down = sum(one.below and one.mean <= -POINT for one in found)
+        kept = sum(one.low > -POINT for one in found)
         rises = True if kept >= (1 - CHANCE) * len(found) else None
-        parts[f"growth in {name}"] = False if down > CHANCE * len(found) else rises
-        every = estimate(complete(pd.concat(more, axis=1)).mean(axis=1))
-        texts.append(
-            f"{len(found)} steps of {name}: {points_text(every)} on average, surely down in {down}; "
-            f"a fall of a point is excluded in {kept}"
+        holds = False if down > CHANCE * len(found) else rises
+        there = [step for step in steps if set(step) <= set(random.columns)]
+        note = (
+            f"more, mean over {len(found)} steps of {name}; surely down in {down}, a fall of {A_POINT} is"
+            f" excluded in {kept}"
         )
-        seeds.append(min(f.seeds for f in found))
-    return Finding(parts, "; ".join(texts), None, min(seeds)) if parts else None
+        other = _mean_gap(random, there) if there else None
+        fewest = min(one.n for one in found)
+        parts.append(Part(f"growth in {name}", holds, _mean_gap(wide, steps), other, POINTS, fewest, note))
+    return Finding(tuple(parts)) if parts else None
 
 
-def _steps(
-    cells: list[tuple[float, float]], axis: int
-) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+def _steps(cells: list[Cell], axis: int) -> list[tuple[Cell, Cell]]:
     """Neighbouring cells along one axis, on lines with three cells or more."""
     found = []
     for fixed in sorted({cell[1 - axis] for cell in cells}):
@@ -118,6 +136,17 @@ def _steps(
     return found
 
 
+GOAL_LITTLE = 0.02  # that the goals may differ at small k
+GOALS_RULE = (
+    f"MNIST 0/1: from k = {SMALL_ACCESS:g} on, untargeted minus targeted accuracy is surely less than"
+    f" {A_POINT} on average, and surely above 0, by {A_POINT} or more, in at most"
+    f" {FEW_CELLS} of the cells (it fails if the average is surely more than {A_POINT}, or more of"
+    f" the cells); k·b below {HALF:g} and from there on apart, since then the target itself is wrong everywhere. Below"
+    f" k = {SMALL_ACCESS:g}, no cell's mean differs by {points_words(GOAL_LITTLE)} or more (it fails if more than"
+    f" {FEW_CELLS} of the cells surely do)"
+)
+
+
 def goals(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 6: from half of the labels on the target itself is no longer right anywhere, so these cells stand apart."""
     rows = attacked(usual(points, "mnist-01"))
@@ -125,6 +154,7 @@ def goals(points: pd.DataFrame, statistic: str) -> Finding | None:
     if wide.empty or not {"untargeted", "targeted"} <= set(wide.columns.get_level_values(0)):
         return None
     apart = (wide["untargeted"] - wide["targeted"]).dropna(axis=1, how="all")
+    fewest = int(apart.count().min())
     flipped = {cell: cell[0] * cell[1] for cell in apart.columns}
     groups = {
         f"k from {SMALL_ACCESS:g}, k·b below half": [
@@ -132,99 +162,25 @@ def goals(points: pd.DataFrame, statistic: str) -> Finding | None:
         ],
         "k·b from half on": [c for c in apart.columns if c[0] >= SMALL_ACCESS and flipped[c] >= HALF],
     }
-    parts: dict[str, bool | None] = {}
-    texts = []
-    first: Estimate | None = None
-    for name, cells in groups.items():
-        if not cells:
-            continue
-        found = [estimate(apart[c]) for c in cells]
-        every = estimate(complete(apart[cells]).mean(axis=1))
-        first = first or every
-        more = sum(one.above and one.mean >= POINT for one in found)
-        fails = every.sure_low > POINT or more > CHANCE * len(cells)
-        parts[name] = False if fails else True if every.sure_high < POINT else None
-        texts.append(
-            f"{name}: untargeted minus targeted accuracy {points_text(every)}, "
-            f"targeted surely harms more, by a point, in {more} of {len(cells)} cells"
-        )
-    small = [c for c in apart.columns if c[0] < SMALL_ACCESS]
+    parts = [_goal_part(name, apart[cells], fewest) for name, cells in groups.items() if cells]
+    small = [mean_of(apart[c]) for c in apart.columns if c[0] < SMALL_ACCESS]
     if small:
-        found = [estimate(apart[c]) for c in small]
-        parts[f"k below {SMALL_ACCESS:g}"] = stays_within(found, GOAL_LITTLE)
-        texts.append(
-            f"k below {SMALL_ACCESS:g}: they differ by at most {percent(max(abs(one.mean) for one in found))} points"
-        )
-    return Finding(parts, "; ".join(texts), first, int(apart.count().min())) if parts else None
+        most = max(small, key=lambda one: abs(one.mean))
+        note = f"where they differ most of {len(small)} cells"
+        holds = stays_within(small, GOAL_LITTLE)
+        parts.append(Part(f"k below {SMALL_ACCESS:g}", holds, most, None, POINTS, fewest, note))
+    return Finding(tuple(parts)) if parts else None
 
 
-def spread(points: pd.DataFrame, statistic: str) -> Finding | None:
-    """Claim 7."""
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
-    for dataset, band in SPREADS.items():
-        rows = attacked(usual(points, dataset))
-        rows = rows[rows["local_budget"] == 1]
-        wide: Any = wide_of(rows[f"accuracy.{statistic}"], rows, ["goal", "write_access"])
-        if wide.empty or "untargeted" not in wide or len(wide.dropna()) < 2:
-            continue
-        own = wide["untargeted"].dropna(axis=1)
-        found = jackknifed(own, _mean_std)
-        enough = found.seeds >= FEW
-        parts[f"size on {dataset}"] = lies_in(found, band) if enough else None
-        texts.append(f"{dataset}: std {with_interval(found, '.3f')}")
-        seeds.append(found.seeds)
-        small = int((own.columns <= GROWS_FROM).sum())  # the columns come in order of k
-        if 0 < small < own.shape[1]:
-            grown = jackknifed(own, lambda v, n=small: _mean_std(v[:, n:]) - GROWTH * _mean_std(v[:, :n]))  # type: ignore[misc]
-            before, beyond = (
-                _mean_std(part.to_numpy()) for part in (own.iloc[:, :small], own.iloc[:, small:])
-            )
-            flat = beyond < LEAST_SPREAD or grown.below
-            grows = False if flat else True if grown.above else None
-            parts[f"growth on {dataset}"] = grows if enough else None
-            texts.append(f"{before:.3f} up to k = {GROWS_FROM:g}, {beyond:.3f} beyond")
-        if "targeted" in wide:
-            both = wide[["untargeted", "targeted"]].dropna(axis=1)
-            half = both["untargeted"].shape[1]
-            more = jackknifed(both, lambda v, h=half: _mean_std(v[:, :h]) - _mean_std(v[:, h:]))  # type: ignore[misc]
-            larger = True if more.above else False if more.sure_high < LEAST_SPREAD else None
-            parts[f"untargeted more on {dataset}"] = larger if enough else None
-            texts.append(f"untargeted minus targeted {with_interval(more, '+.3f')}")
-    return Finding(parts, "; ".join(texts), None, min(seeds)) if parts else None
-
-
-def _mean_std(values: np.ndarray) -> float:
-    return float(values.std(axis=0, ddof=1).mean())
-
-
-def norm_ratio(points: pd.DataFrame, statistic: str) -> Finding | None:
-    """Claim 9; it has no statistic of epochs."""
-    rows = points[(points["workers"] > 0) & (points["hostile"] == 1) & (points["write_access"] > 0)]
-    rows = rows[rows["norm_ratio"].notna()]
-    parts: dict[str, bool | None] = {}
-    texts, seeds = [], []
-    for names, group in rows.groupby(["dataset", "model", "scale"]):
-        dataset, model, scale = map(str, cast("tuple[str, ...]", names))
-        paper = stated(dataset, model, scale)
-        own, random = attacked(group, PRINTED), attacked(group, RANDOM)
-        if paper is None or own.empty:
-            continue
-        for column, reading in READINGS.items():
-            found, beside = estimate(own[column]), estimate(random[column])
-            parts[f"{dataset} {model}, {reading}"] = _fits(found, paper, scale)
-            shown = f" (random flips: {beside.mean:.3g})" if beside.seeds else ""
-            texts.append(
-                f"{dataset} {model}, {reading}: {with_interval(found, '.3g')}{shown}, paper {paper:.3g}"
-            )
-            seeds.append(found.seeds)
-    return Finding(parts, "; ".join(texts), None, min(seeds)) if parts else None
-
-
-def _fits(found: Estimate, paper: float, scale: str) -> bool | None:
-    """Whether a measured ratio is the paper's; on raw features it must stand out as well."""
-    if scale != "raw":
-        return lies_in(found, NEAR_ONE)
-    if found.sure_low <= 1:
-        return None if found.sure_high > 1 else False
-    return lies_in(found, (paper / FACTOR, paper * FACTOR))
+def _goal_part(name: str, apart: pd.DataFrame, fewest: int) -> Part:
+    """Untargeted minus targeted accuracy, one seed a row, one cell a column."""
+    found = [mean_of(apart[cell]) for cell in apart.columns]
+    every = estimate(complete(apart).mean(axis=1))
+    more = sum(one.above and one.mean >= POINT for one in found)
+    fails = every.low > POINT or more > CHANCE * len(found)
+    holds = False if fails else True if every.high < POINT else None
+    note = (
+        f"untargeted minus targeted accuracy; targeted surely harms more, by {A_POINT}, in {more} of"
+        f" {len(found)} cells"
+    )
+    return Part(name, holds, every, None, POINTS, fewest, note)

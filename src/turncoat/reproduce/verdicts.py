@@ -1,42 +1,19 @@
-"""Verdicts on the claims: one for each scale and statistic, and one over all of them, as tables."""
+"""Verdicts on the claims: one for each scale and statistic, one over all of them, and what they rest on, as tables."""
 
 import dataclasses
-from collections.abc import Mapping, Set
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import pandas as pd
 
+from turncoat.analysis.skill import NO_SKILL, lacks_skill
 from turncoat.reproduce.claims import CLAIMS, Claim
-from turncoat.reproduce.evidence import Evidence
-from turncoat.reproduce.measures import (
-    FAILS,
-    FEW,
-    HOLDS,
-    HOLDS_FOR,
-    ONLY_IF,
-    UNDECIDED,
-    UNKNOWN,
-    Finding,
-)
+from turncoat.reproduce.evidence import SETTING, Evidence
+from turncoat.reproduce.judging import Finding, Verdict, joint
+from turncoat.reproduce.measures import FEW
 from turncoat.sweep.cells import COLUMNS
 from turncoat.training.stability import UNSTABLE_STEP
 
-SPOKEN = {"tail": "last 10 % of epochs", "last": "last epoch", "rounds": "rounds looked at"}
-SURELY = (
-    "Brackets are 95 % intervals over seeds: bootstrap ones, as in every table, and for spreads and correlations"
-    " those of the jackknife. With fewer than 5 seeds a bootstrap interval is too short to decide by. So *surely*"
-    " means: Student's 95 % interval of the mean over seeds, paired where two runs are compared, leaves out the other"
-    " case. It takes two seeds. What seeds are too few for is undecided. Unless a rule says otherwise, the attack is"
-    " the papers' printed rule (`as_printed`) on pooled data, trained with SGD and without early stopping; random"
-    " flips spend the same budget on the same write access. *Holds only if* names the parts that hold where others do"
-    " not; *holds for* those that hold while the others are undecided."
-)
-INTRODUCTION = (
-    "Each claim of the two papers with what was measured for it, once for all scales and once for each. `raw` are"
-    " pixels from 0 to 255, the papers' main setting, `unit` those divided by 255, `standard` features standardised"
-    " one by one. The verdicts follow from the runs by [stated rules](#rules); [what was run](#what-was-run), and what"
-    " that leaves out, stands at the end."
-)
+FEW_SEEDS = "few-seeds"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +27,37 @@ class Share:
 Plans = Mapping[str, Mapping[str, Share]]
 
 
-def details(evidence: Evidence, plans: Plans, options: str) -> pd.DataFrame:
-    """One row per claim, scale and statistic: the figure, its interval, seeds, runs and verdict.
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What was found of a claim in one scale by one statistic, from the artefacts that have that scale.
+
+    ``train`` is the command for the runs that lack.
+    """
+
+    claim: Claim
+    scale: str
+    statistic: str
+    finding: Finding | None
+    artefacts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    cut: str = ""
+    runs: str = ""
+    train: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict, which is unknown where the runs it needs are absent."""
+        return self.finding.verdict if self.finding else Verdict.UNKNOWN
+
+
+def judged(evidence: Evidence, plans: Plans, options: str) -> list[Judged]:
+    """Every claim in every scale by each of its statistics.
 
     ``plans`` has the runs that each artefact wants in each scale; ``options`` are those of the command
     line that trains what is missing.
     """
-    there = set(evidence.points["key"])
-    rows = []
+    there, unskilled = set(evidence.points["key"]), _unskilled(evidence.points)
+    found = []
     for claim in CLAIMS:
         for scale in dict.fromkeys(scale for plan in plans.values() for scale in plan):
             names = [name for name in claim.artefacts if scale in plans[name]]
@@ -65,110 +65,98 @@ def details(evidence: Evidence, plans: Plans, options: str) -> pd.DataFrame:
             cuts = {name: plans[name][scale].cut for name in names if plans[name][scale].keys & there}
             command = f"turncoat reproduce {' '.join(names)} --scale {scale}{options}"
             points = evidence.points[evidence.points["key"].isin(wanted)]
-            runs = f"{len(wanted & there)} of {len(wanted)}"
             for statistic in claim.statistics:
-                found = claim.judge(points, statistic) if len(points) else None
-                row = _row(claim, scale, statistic, found) | {"warnings": _warnings(found, points)}
-                row |= {"cut": "; ".join(f"{name} {cut}" for name, cut in cuts.items() if cut)}
-                rows.append(row | {"runs": runs, "train": "" if wanted <= there else command})
-    return pd.DataFrame(rows)
-
-
-def _row(claim: Claim, scale: str, statistic: str, found: Finding | None) -> dict[str, object]:
-    estimate = found.estimate if found else None
-    return {
-        "claim": claim.number,
-        "text": claim.text,
-        "paper": claim.paper,
-        "scale": scale,
-        "statistic": statistic,
-        "figure": estimate.mean if estimate else None,
-        "low": estimate.low if estimate else None,
-        "high": estimate.high if estimate else None,
-        "seeds": found.seeds if found else 0,
-        "measured": found.measured if found else "",
-        "verdict": found.verdict if found else UNKNOWN,
-        "rule": claim.rule,
-        "artefacts": " ".join(claim.artefacts),
-    }
-
-
-def _warnings(found: Finding | None, points: pd.DataFrame) -> str:
-    """Named warnings: a step too long in a run of the claim's artefacts, or fewer seeds than an interval needs."""
-    if found is None:
-        return ""
-    steps = points["step_stability"].dropna()
-    unstable = f"{UNSTABLE_STEP} ({steps.max():.3g})" if len(steps) and steps.max() > 1 else ""
-    return " ".join(text for text in (unstable, "few-seeds" if found.seeds < FEW else "") if text)
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim: the paper's setting (raw, last 10 % of epochs) and the verdict over all scales."""
-    rows = []
-    for number, group in table.groupby("claim"):
-        known = group[group["verdict"] != UNKNOWN]
-        shown = (known if len(known) else group).iloc[0]
-        rows.append(
-            {
-                "claim": number,
-                "text": shown["text"],
-                "paper": shown["paper"],
-                "measured": _shown(shown),
-                "seeds": shown["seeds"],
-                "verdict": overall(group),
-                "artefacts": shown["artefacts"],
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _shown(row: "pd.Series[Any]") -> str:
-    if row["verdict"] == UNKNOWN:
-        return f"train it with: {row['train']}"
-    cut = f" ({row['cut']})" if row["cut"] else ""
-    return f"{row['scale']}, {SPOKEN[str(row['statistic'])]}: {row['measured']}{cut}"
-
-
-def overall(group: pd.DataFrame) -> str:
-    """One verdict from those of all scales and statistics."""
-    known = group[group["verdict"] != UNKNOWN]
-    if known.empty:
-        return UNKNOWN
-    absent = sorted(set(group["scale"]) - set(known["scale"]))
-    tail = f" ({', '.join(absent)} not measured)" if absent else ""
-    for verdict in (HOLDS, FAILS, UNDECIDED):
-        if (known["verdict"] == verdict).all():
-            return verdict + tail
-    places = _places(known)
-    unsure = [place for place, verdict in places if verdict == UNDECIDED]
-    told = f"; {UNDECIDED}: {', '.join(unsure)}" if unsure else ""
-    good = [_with_parts(place, verdict) for place, verdict in places if verdict.startswith(HOLDS)]
-    bad = [place for place, verdict in places if verdict == FAILS]
-    if not good:
-        return f"{FAILS} ({', '.join(bad)}{told}){tail}"
-    limited = bad or any(verdict.startswith(ONLY_IF) for _, verdict in places)
-    return f"{ONLY_IF if limited else HOLDS_FOR} {'; '.join(good)}{told}{tail}"
-
-
-def _places(known: pd.DataFrame) -> list[tuple[str, str]]:
-    """The verdict of each scale; both statistics are named only where they differ."""
-    found = []
-    for scale, rows in known.groupby("scale", sort=False):
-        verdicts = dict(zip(rows["statistic"], rows["verdict"], strict=True))
-        if len(set(verdicts.values())) == 1:
-            verdicts = {"": next(iter(verdicts.values()))}
-        for statistic, verdict in verdicts.items():
-            found.append((f"{scale} scale" + (f", {SPOKEN[str(statistic)]}" if statistic else ""), verdict))
+                finding = claim.judge(points, statistic) if len(points) else None
+                found.append(
+                    Judged(
+                        claim,
+                        scale,
+                        statistic,
+                        finding,
+                        tuple(names),
+                        _warnings(finding, points, unskilled),
+                        "; ".join(f"{name} {cut}" for name, cut in cuts.items() if cut),
+                        f"{len(wanted & there)} of {len(wanted)}",
+                        "" if wanted <= there else command,
+                    )
+                )
     return found
 
 
-def _with_parts(place: str, verdict: str) -> str:
-    """A place where a claim holds, with the parts of it that do."""
-    for words in (ONLY_IF, HOLDS_FOR, HOLDS):
-        if verdict.startswith(words):
-            inner = verdict.removeprefix(words).strip()
-            return f"{place} ({inner})" if inner else place
-    return place
+def _unskilled(points: pd.DataFrame) -> set[str]:
+    """The keys of clean runs in settings whose clean model learned nothing."""
+    clean = points[points["write_access"] == 0]
+    setting = [name for name in SETTING if name != "seed" and name in points]
+    groups = [group for _, group in clean.groupby(setting, dropna=False)]
+    blind = [g for g in groups if lacks_skill(g["accuracy.tail"], float(g["chance"].iloc[0]))]
+    return {str(key) for group in blind for key in group["key"]}
+
+
+def _warnings(found: Finding | None, points: pd.DataFrame, unskilled: Set[str]) -> tuple[str, ...]:
+    """Named warnings on the runs of the claim's artefacts, and on seeds that are few."""
+    if found is None:
+        return ()
+    steps = points["step_stability"].dropna()
+    raised = {
+        f"{UNSTABLE_STEP} ({steps.max():.3g})": len(steps) > 0 and steps.max() > 1,
+        NO_SKILL: bool(points["key"].isin(unskilled).any()),
+        FEW_SEEDS: found.seeds < FEW,
+    }
+    return tuple(name for name, here in raised.items() if here)
+
+
+def details(rows: Iterable[Judged]) -> pd.DataFrame:
+    """One row per claim, scale and statistic: the figure, its interval, random flips, seeds, runs and verdict."""
+    return pd.DataFrame([_flat(row) for row in rows])
+
+
+def _flat(row: Judged) -> dict[str, object]:
+    shown = row.finding.shown if row.finding else None
+    figure, beside = (shown.figure, shown.random) if shown else (None, None)
+    parts = row.finding.parts if row.finding else ()
+    return {
+        "claim": row.claim.number,
+        "text": row.claim.text,
+        "paper": row.claim.paper,
+        "scale": row.scale,
+        "statistic": row.statistic,
+        "figure": figure.mean if figure else None,
+        "low": figure.low if figure else None,
+        "high": figure.high if figure else None,
+        "random": beside.mean if beside else None,
+        "unit": shown.unit.name if shown else "",
+        "seeds": row.finding.seeds if row.finding else 0,
+        "measured": "; ".join(
+            f"{part.name + ': ' if part.name else ''}{part.unit.text(part.figure)}" for part in parts
+        ),
+        "verdict": str(row.verdict),
+        "holds": "; ".join(part.name for part in parts if part.holds),
+        "undecided": "; ".join(part.name for part in parts if part.holds is None),
+        "rule": row.claim.rule,
+        "artefacts": " ".join(row.claim.artefacts),
+        "warnings": " ".join(row.warnings),
+        "cut": row.cut,
+        "runs": row.runs,
+        "train": row.train,
+    }
+
+
+def by_claim(rows: Iterable[Judged]) -> list[list[Judged]]:
+    """What was found of each claim, the paper's setting (raw, last 10 % of epochs) first."""
+    found: dict[int, list[Judged]] = {}
+    for row in rows:
+        found.setdefault(row.claim.number, []).append(row)
+    return list(found.values())
+
+
+def overall(rows: Sequence[Judged]) -> Verdict:
+    """One verdict on a claim from those of all scales and statistics."""
+    return joint(row.verdict for row in rows)
+
+
+def leading(rows: Sequence[Judged]) -> Judged:
+    """The scale and statistic whose figure stands for a claim: the first that was measured."""
+    return next((row for row in rows if row.finding), rows[0])
 
 
 def coverage(evidence: Evidence, plans: Plans) -> pd.DataFrame:
@@ -177,7 +165,10 @@ def coverage(evidence: Evidence, plans: Plans) -> pd.DataFrame:
     for name, scales in plans.items():
         for scale, share in scales.items():
             own = evidence.points[evidence.points["key"].isin(share.keys)]
-            runs = f"{len(own)} of {len(share.keys)}"
+            here, wanted = len(own), len(share.keys)
+            runs = f"{here / wanted:.0%}" + (
+                f" ({here:,} of {wanted:,})" if here < wanted else f" ({here:,})"
+            )
             row = {"artefact": name, "scale": scale, "runs": runs, "seeds": _seeds(own), "cut": share.cut}
             rows.append(row | {"command": _command(name, scale, own)})
     return pd.DataFrame(rows)
@@ -198,32 +189,3 @@ def _command(name: str, scale: str, runs: pd.DataFrame) -> str:
         return ""
     seeds, epochs = runs["seed"].nunique(), int(runs["epochs"].max())
     return f"turncoat reproduce {name} --scale {scale} --seeds {seeds} --epochs {epochs}"
-
-
-def markdown(table: pd.DataFrame, runs: pd.DataFrame, origins: list[dict[str, object]]) -> str:
-    """All tables, the rules and what computed the runs, as Markdown."""
-    lines = ["# Verdicts on the claims", "", INTRODUCTION, ""]
-    lines += _rows(summary(table), {"claim": "#", "text": "claim"})
-    lines += ["", "## Rules", "", SURELY, "", *(f"{claim.number}. {claim.rule}." for claim in CLAIMS)]
-    spoken = table.assign(statistic=table["statistic"].map(SPOKEN))
-    names = ["claim", "scale", "statistic", "measured", "seeds", "runs", "cut", "verdict", "warnings"]
-    lines += ["", "## In each scale", "", *_rows(spoken[names], {"claim": "#"})]
-    lines += ["", "## What was run", "", *_rows(runs), ""]
-    if origins:
-        lines += ["## Computed by", "", *(f"- {_origin(origin)}" for origin in origins), ""]
-    return "\n".join(lines)
-
-
-def _rows(table: pd.DataFrame, spoken: Mapping[str, str] = {}) -> list[str]:
-    """A table as lines of Markdown; ``spoken`` renames columns."""
-    heads = [spoken.get(name, name) for name in table.columns]
-    rows = [[_escaped(value) for value in row] for row in table.itertuples(index=False)]
-    return ["| " + " | ".join(cells) + " |" for cells in (heads, ["---"] * len(heads), *rows)]
-
-
-def _escaped(value: object) -> str:
-    return str(value).replace("|", "\\|")
-
-
-def _origin(origin: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in origin.items())

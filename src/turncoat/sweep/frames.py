@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from turncoat.analysis.results import Results, Run, Setting
+from turncoat.analysis.results import Results, Run, Setting, with_clean_accuracy
 from turncoat.sweep.cells import COLUMNS, READ, Cell, Config, clean_twin, from_config, share_a_name
 from turncoat.training.task import CURVES
 
@@ -83,11 +83,11 @@ def _results(records: list[Record]) -> Results:
         stability,
         cells[0].federation,
     )
-    runs = (
+    runs = tuple(
         Run(cell.threat, cell.seed, record.curves, record.samples)
         for cell, record in zip(cells, records, strict=True)
     )
-    return Results(setting, tuple(runs))
+    return Results(with_clean_accuracy(setting, runs), runs)
 
 
 def _order(record: Record) -> tuple[tuple[str, float, str], ...]:
