@@ -29,7 +29,7 @@ bench: $(READY)         ## the figures of every benchmark
 
 docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
 	$(BIN)/python docs/gen_results.py results docs/results.md README.md
-	$(BIN)/turncoat reproduce claims --from results --pictures '' -o docs/claims.md
+	$(BIN)/turncoat reproduce claims --from results --pictures docs/images/results -o docs/claims.md
 	$(BIN)/mkdocs build --strict
 
 DRAWN_BY := docs/gen_figures.py $(wildcard src/turncoat/figures/*.py src/turncoat/reproduce/*.py)

@@ -17,6 +17,7 @@ from turncoat.sweep import experiment
 
 DPI = 110
 SHOWN_DPI = 150
+LINKED = pictures.MISSING.replace("What was run", "[What was run](../claims.md#what-was-run)")
 
 
 def main(results: Path, folder: Path, shown: Path) -> None:
@@ -35,15 +36,18 @@ def main(results: Path, folder: Path, shown: Path) -> None:
                 first, picture = variant.ending == "", shown / f"{stem}{variant.ending}.png"
                 if not first and not picture.exists():
                     continue
-                figure = pictures.picture(artefact, asked, own, variant, len(wanted))
-                if picture.exists():
-                    figure.savefig(picture, dpi=SHOWN_DPI)
+                if picture.exists():  # alone on pages such as README, so with its caption
+                    pictures.picture(artefact, asked, own, variant, len(wanted)).savefig(
+                        picture, dpi=SHOWN_DPI
+                    )
                 if first:
+                    figure = pictures.picture(artefact, asked, own, variant, len(wanted), captioned=False)
                     figure.savefig(folder / f"{stem}.png", dpi=DPI)
                     text = f"{stem}: {figure.get_label()}\n"
                     (folder / f"{stem}.txt").write_text(text, encoding="utf-8")
-                plt.close(figure)
-    (folder / gallery.INDEX).write_text(gallery.page(folder), encoding="utf-8")
+                plt.close("all")
+    text = gallery.page(folder, captions=True).replace(pictures.MISSING, LINKED)
+    (folder / gallery.INDEX).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from turncoat.analysis.estimate import Estimate, estimate
+from turncoat.analysis.pairs import difference
 from turncoat.reproduce import extracts, measures, ratios
 
 NUMBER = re.compile(r"([+-]?\d[\d,]*(?:\.\d+)?)<!-- (\w+)((?: [^ ]+)*?) -->")
@@ -98,7 +100,8 @@ def under(rows: pd.DataFrame, given: Mapping[str, str]) -> pd.DataFrame:
 
 def accuracy(points: pd.DataFrame, given: Mapping[str, str]) -> float:
     """Mean accuracy in percent."""
-    return 100 * float(under(rows_of(points, given), given)[f"accuracy.{given['statistic']}"].mean())
+    rows = under(rows_of(points, given), given)
+    return 100 * estimate(measures.by_seed(rows[f"accuracy.{given['statistic']}"], rows)).mean
 
 
 def lowest(points: pd.DataFrame, given: Mapping[str, str]) -> float:
@@ -108,18 +111,20 @@ def lowest(points: pd.DataFrame, given: Mapping[str, str]) -> float:
 
 def harm(points: pd.DataFrame, given: Mapping[str, str]) -> float:
     """Mean harm in points."""
-    return 100 * float(under(rows_of(points, given), given)["harm"].mean())
+    rows = under(rows_of(points, given), given)
+    return 100 * estimate(measures.by_seed(rows["harm"], rows)).mean
 
 
 def most(points: pd.DataFrame, given: Mapping[str, str]) -> float:
     """Mean harm in points of the cell where it is largest."""
-    return 100 * float(under(rows_of(points, given), given).groupby(measures.CELL)["harm"].mean().max())
+    cells = under(rows_of(points, given), given).groupby(measures.CELL)["harm"]
+    return 100 * max(estimate(harms).mean for _, harms in cells)
 
 
 def clean(points: pd.DataFrame, given: Mapping[str, str]) -> float:
     """Mean accuracy of the clean runs in percent."""
     rows = rows_of(points, given)
-    return 100 * float(rows[rows["write_access"] == 0][f"accuracy.{given['statistic']}"].mean())
+    return 100 * estimate(rows[rows["write_access"] == 0][f"accuracy.{given['statistic']}"]).mean
 
 
 def seeds(points: pd.DataFrame, given: Mapping[str, str]) -> float:
@@ -144,26 +149,32 @@ def step(points: pd.DataFrame, given: Mapping[str, str]) -> float:
     return float(rows_of(points, given)["step_stability"].max())
 
 
-def compared(points: pd.DataFrame, given: Mapping[str, str], rival: str) -> pd.Series:
-    """By cell, how much more a rival rule leaves of the accuracy, in means over seeds."""
+def compared(points: pd.DataFrame, given: Mapping[str, str], rival: str) -> list[Estimate]:
+    """By cell, how much more a rival rule leaves of the accuracy of the same seed."""
     rows = rows_of(points, given)
     name = f"accuracy.{given['statistic']}"
     own, other = (
-        under(rows, {**given, "selection": rule}).groupby(measures.CELL)[name].mean()
+        {
+            cell: runs.set_index("seed")[name]
+            for cell, runs in under(rows, {**given, "selection": rule}).groupby(measures.CELL)
+        }
         for rule in (given["selection"], rival)
     )
-    difference: pd.Series = (other - own).dropna()
-    return difference
+    return [difference(other[cell], own[cell]) for cell in own if cell in other]
 
 
 def random_more(points: pd.DataFrame, given: Mapping[str, str]) -> float:
-    """In how many cells random flips harm more, by half a point."""
-    return float((compared(points, given, measures.RANDOM) < -HALF_POINT).sum())
+    """In how many cells random flips surely harm more, by half a point or more."""
+    return float(
+        sum(one.below and one.mean <= -HALF_POINT for one in compared(points, given, measures.RANDOM))
+    )
 
 
 def random_less(points: pd.DataFrame, given: Mapping[str, str]) -> float:
-    """In how many cells random flips harm less, by half a point."""
-    return float((compared(points, given, measures.RANDOM) > HALF_POINT).sum())
+    """In how many cells random flips surely harm less, by half a point or more."""
+    return float(
+        sum(one.above and one.mean >= HALF_POINT for one in compared(points, given, measures.RANDOM))
+    )
 
 
 def random_cells(points: pd.DataFrame, given: Mapping[str, str]) -> float:
@@ -172,8 +183,9 @@ def random_cells(points: pd.DataFrame, given: Mapping[str, str]) -> float:
 
 
 def rules_apart(points: pd.DataFrame, given: Mapping[str, str]) -> float:
-    """In how many cells the printed and the optimal rule differ by more than half a point."""
-    return float((compared(points, given, measures.OPTIMAL).abs() > HALF_POINT).sum())
+    """In how many cells the printed and the optimal rule surely differ, by half a point or more."""
+    found = compared(points, given, measures.OPTIMAL)
+    return float(sum(one.sure and abs(one.mean) >= HALF_POINT for one in found))
 
 
 def rules_cells(points: pd.DataFrame, given: Mapping[str, str]) -> float:
@@ -183,7 +195,7 @@ def rules_cells(points: pd.DataFrame, given: Mapping[str, str]) -> float:
 
 def rules_most(points: pd.DataFrame, given: Mapping[str, str]) -> float:
     """By how many points they differ at most."""
-    return 100 * float(compared(points, given, measures.OPTIMAL).abs().max())
+    return 100 * max(abs(one.mean) for one in compared(points, given, measures.OPTIMAL))
 
 
 MEASURES: Mapping[str, Callable[[pd.DataFrame, Mapping[str, str]], float]] = {
@@ -214,7 +226,7 @@ def norms(points: pd.DataFrame) -> str:
         own, random = (measures.attacked(group, rule) for rule in (measures.PRINTED, measures.RANDOM))
         cells: list[Any] = [f"{dataset}, {model}", scale, own["seed"].nunique()]
         for reading in ratios.READINGS:
-            cells += [f"{own[reading].mean():.2f}", f"{random[reading].mean():.2f}"]
+            cells += [f"{estimate(rows[reading]).mean:.2f}" for rows in (own, random)]
         lines.append(
             "| " + " | ".join(map(str, [*cells, f"{ratios.stated(dataset, model, scale):.3g}"])) + " |"
         )
