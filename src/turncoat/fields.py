@@ -8,18 +8,22 @@ _KEY = "turncoat"
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """How one field is shown to people: its help text, allowed names (if any) and command-line flag."""
+    """How one field is shown to people: its help text, allowed names (if any) and command-line flag.
+
+    The flag of a field of ``several`` names may be repeated; they arrive as one text with commas.
+    """
 
     help: str
     choices: tuple[str, ...] = ()
     flag: str | None = None
+    several: bool = False
 
 
 def described(
-    default: Any, help: str, choices: tuple[str, ...] = (), flag: str | None = None
+    default: Any, help: str, choices: tuple[str, ...] = (), flag: str | None = None, several: bool = False
 ) -> Any:  # a dataclass field; typed Any so that the field keeps its declared type
     """A dataclass field with a default and a description."""
-    return dataclasses.field(default=default, metadata={_KEY: Description(help, choices, flag)})
+    return dataclasses.field(default=default, metadata={_KEY: Description(help, choices, flag, several)})
 
 
 def descriptions(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Description]]:

@@ -136,17 +136,19 @@ def test_categories_and_integers_that_may_be_missing_are_classes(tmp_path):
 
 
 def test_features_of_mixed_types_are_taken(table):
-    mixed = TABLE.assign(height=np.arange(30), weight=np.arange(30) % 2 == 0)
+    mixed = TABLE.assign(height=np.arange(30) // 2, weight=np.arange(30) % 2 == 0)
     made = load(write(table, mixed), "raw", label="kind")
     assert set(made.x[:, 2].tolist()) == {0.0, 1.0}
-    assert sorted(made.x[:, 1].tolist() + made.x_test[:, 1].tolist()) == list(range(30))
+    assert sorted(made.x[:, 1].tolist() + made.x_test[:, 1].tolist()) == sorted([*range(15), *range(15)])
 
 
 def test_float32_and_byte_columns_are_taken(tmp_path):
     for dtype in (np.float32, np.uint8, "Float64", "Int16"):
-        whole = pd.DataFrame(np.arange(60).reshape(30, 2), columns=["a", "b"]).astype(dtype).assign(kind=Y)
+        whole = (
+            pd.DataFrame(np.arange(60).reshape(30, 2) // 4, columns=["a", "b"]).astype(dtype).assign(kind=Y)
+        )
         made = load(write(tmp_path / "mine.parquet", whole), "raw", label="kind")
-        assert made.x.sum() + made.x_test.sum() == 59 * 30
+        assert made.x.sum() + made.x_test.sum() == (np.arange(60) // 4).sum()
 
 
 def _cell(column, row, value):
@@ -159,12 +161,19 @@ def _cell(column, row, value):
         (TABLE, None, ["needs the name of its label column", "width, height, weight, kind"]),
         (TABLE, "knid", ["'knid'", "did you mean 'kind'"]),
         (TABLE, "width", ["label column 'width' holds floating values"]),
-        (_cell("weight", 4, np.nan), "kind", ["row 5, column 'weight' is missing"]),
         (_cell("height", 9, np.inf), "kind", ["row 10, column 'height' is inf"]),
         (_cell("kind", 2, None), "kind", ["row 3, column 'kind' is missing"]),
-        (TABLE.assign(height="tall"), "kind", ["column 'height' is not numeric", "row 1: 'tall'"]),
-        (TABLE.assign(when=pd.Timestamp("2020-01-01")), "kind", ["column 'when' is not numeric"]),
         (TABLE[["kind"]], "kind", ["no column beside the label"]),
+        (
+            TABLE[["kind"]].assign(a=1, b=[f"id {i}" for i in range(30)], c=np.nan),
+            "kind",
+            [
+                "no column beside the label that can be a feature",
+                "'a' is left out: it holds one value",
+                "'b'",
+                "'c'",
+            ],
+        ),
         (TABLE.iloc[:0], "kind", ["no rows"]),
         (TABLE.assign(kind="a"), "kind", ["1 class in 30 labels"]),
         (_cell("kind", 2, "z"), "kind", ["class 'z' has 1 example"]),
@@ -179,7 +188,7 @@ def test_a_word_among_numbers_is_named_with_its_row(tmp_path):
     path = tmp_path / "mine.csv"
     rows = [f"{i},{'oops' if i == 7 else i},{i % 2}" for i in range(20)]
     path.write_text("\n".join(["a,b,kind", *rows]))
-    fails(path, "column 'b' is not numeric", "row 8: 'oops'", label="kind")
+    fails(path, "column 'b' is not numeric", "row 8: 'oops'", "--drop", label="kind")
 
 
 def test_damaged_tables_are_named(tmp_path):
@@ -205,7 +214,8 @@ def test_damaged_tables_are_named(tmp_path):
 def test_wrong_paths_are_named(tmp_path):
     fails(tmp_path / "none.csv", "there is no such file", label="kind")
     fails("none.npz", "none.npz", "there is no such file")
-    fails("data.txt", "ends in '.txt'", ".npz, .csv or .parquet")
+    fails("data.txt", "ends in '.txt'", ".npz, .csv, .tsv or .parquet")
+    fails("data.txt.gz", "ends in '.gz'")
     fails("", "data set is ''", "digits")
     fails(tmp_path, "ends in ''")
     (tmp_path / "folder.csv").mkdir()
@@ -218,7 +228,7 @@ def test_wrong_paths_are_named(tmp_path):
 def test_two_columns_of_one_name_are_refused(tmp_path):
     path = tmp_path / "mine.csv"
     for header, twice in (("a,kind,kind", "kind"), ("a,a,kind", "a"), ("a ,a,kind", None)):
-        path.write_text("\n".join([header, *(f"{i},{i % 2},{i % 2}" for i in range(20))]))
+        path.write_text("\n".join([header, *(f"{i % 9},{i % 2},{i % 2}" for i in range(20))]))
         if twice:
             fails(path, f"two columns are named {twice!r}", label="kind")
         else:
@@ -227,7 +237,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path):
 
 def test_row_numbers_are_no_feature(tmp_path):
     path = tmp_path / "mine.csv"
-    frame = pd.DataFrame({"a": range(20), "kind": [0, 1] * 10})
+    frame = pd.DataFrame({"a": [*range(10)] * 2, "kind": [0, 1] * 10})
     frame.to_csv(path)
     fails(path, "column 1 has no name", label="kind")
     path.write_text("a,,kind\n" + "\n".join(f"{i},{i},{i % 2}" for i in range(20)))

@@ -67,6 +67,8 @@ def test_defaults_stay_as_they_are() -> None:
         "label": None,
         "test_share": 0.2,
         "model": "logistic",
+        "drop": None,
+        "group": None,
         "epochs": 200,
         "batch_size": 64,
         "learning_rate": 0.001,

@@ -61,9 +61,9 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
         )
     compared = comparison.Comparison(results, cell, random)
     if as_json:
-        click.echo(comparison.as_json(compared, asked))
+        click.echo(comparison.as_json(compared, asked, dataset))
     elif not quiet:
-        comparison.show(compared)
+        comparison.show(compared, dataset)
 
 
 def _nobody(given: dict[str, Any]) -> str:

@@ -6,7 +6,17 @@ import math
 from typing import Any
 
 from turncoat.analysis.results import Results
-from turncoat.cli.show import Column, console, interval, note, print_table, records, warning_lines
+from turncoat.cli.show import (
+    Column,
+    column_lines,
+    console,
+    interval,
+    note,
+    print_table,
+    records,
+    warning_lines,
+)
+from turncoat.data.dataset import Dataset
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
 from turncoat.sweep.cells import PARTS, Cell
@@ -34,7 +44,7 @@ class Comparison:
         return {part: by_threat[threat] for part, threat in parts.items()}
 
 
-def as_json(compared: Comparison, asked: Experiment) -> str:
+def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
     """One object: ``clean``, ``attacked`` and ``random`` with nested statistics, and how they came about."""
     rows = {part: _nested(row) for part, row in compared.rows().items()}
     setting = compared.results.setting
@@ -48,13 +58,14 @@ def as_json(compared: Comparison, asked: Experiment) -> str:
         "chance": setting.chance,
         "step_stability": None if math.isnan(stability) else stability,
         "warnings": list(setting.warnings),
+        "columns": dataset.origin.notes() if dataset.origin else [],
         "seeds": list(asked.seeds),
         "versions": environment(asked.device),
     }
     return json.dumps(whole, indent=2)
 
 
-def show(compared: Comparison) -> None:
+def show(compared: Comparison, dataset: Dataset) -> None:
     """Print the table."""
     setting, cell = compared.results.setting, compared.attacked
     threat = cell.threat
@@ -90,7 +101,7 @@ def show(compared: Comparison) -> None:
             f"ones; AUC of norm {seen['auc_norm']:.2f}, cosine {seen['auc_cosine']:.2f}, both "
             f"{seen['auc_linear']:.2f}; {seen['caught_at_1_percent']:.0%} of them caught at 1 % false alarms"
         )
-    for line in warning_lines(setting.warnings, setting.step_stability):
+    for line in (*column_lines(dataset), *warning_lines(setting.warnings, setting.step_stability)):
         console().print(line)
 
 

@@ -121,8 +121,9 @@ def _key(flat: Config) -> Key:
 
 
 def _records(summary: pd.DataFrame) -> list[Config]:
-    # pandas makes NaN of an absent label
-    return [row | {"label": None if pd.isna(row["label"]) else row["label"]} for row in records(summary)]
+    # pandas makes NaN of what is absent
+    absent = ("label", "drop", "group")
+    return [row | {n: None if pd.isna(row[n]) else row[n] for n in absent} for row in records(summary)]
 
 
 def _varied(configs: list[Config]) -> list[str]:

@@ -85,7 +85,13 @@ def _option(name: str, field: dataclasses.Field[Any], description: Description) 
         return click.option(
             f"{_plain_flag(name)}/--no-{name}", name, default=None, help=f"{about}.{shown.lower()}"
         )
+    if description.several:
+        return click.option(*flags, name, multiple=True, callback=_with_commas, help=f"{about}.")
     return click.option(*flags, name, type=_type(field.type), default=None, help=f"{about}{choices}.{shown}")
+
+
+def _with_commas(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> str | None:
+    return ",".join(names) if names else None
 
 
 def _plain_flag(name: str) -> str:

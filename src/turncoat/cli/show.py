@@ -18,8 +18,11 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from turncoat.data.dataset import Dataset
+
 WIDE = 160  # columns where nobody's terminal says how many
 NO_INTERVAL = "1 seed"  # in place of its ends
+MOST_NOTES = 12  # columns of which is said what was done to them
 READABLE = 24  # columns below which running text is not squeezed
 
 Cell = str | None
@@ -187,6 +190,14 @@ def warning_lines(warnings: Iterable[str], stability: float) -> list[str]:
         " train longer, or with another learning rate, scale or model",
     }
     return [f"warning {name}: {meaning.get(name, '')}" for name in warnings]
+
+
+def column_lines(dataset: "Dataset") -> list[str]:
+    """One line per column of a table that was not taken as it stood, the first ones and how many more."""
+    notes = dataset.origin.notes() if dataset.origin else []
+    most = notes[:MOST_NOTES]
+    more = [f"and {len(notes) - len(most)} more columns that were not taken as they stood"]
+    return most + more * (len(notes) > len(most))
 
 
 def _zero(value: float) -> float:

@@ -1,9 +1,15 @@
 """``turncoat sweep``: train all cells of an experiment file that the store lacks."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from turncoat.cli import options
 from turncoat.cli.progress import bar
+
+if TYPE_CHECKING:
+    from turncoat.sweep.cells import Cell
 
 EXAMPLES = """
 \b
@@ -26,6 +32,21 @@ a list of values is swept:
 A sweep that was stopped, in whatever way, goes on when the same command is typed again.
 Several sweeps may write to one store at once.
 """
+
+
+def _columns(cells: "Sequence[Cell]") -> list[str]:
+    """What was done to the columns of each table, said once whatever it was trained with."""
+    from turncoat.cli.show import column_lines
+    from turncoat.sweep.prepared import read
+
+    tables: dict[str, Any] = {}
+    for problem in dict.fromkeys(cell.problem for cell in cells if cell.problem.label is not None):
+        how = {name: getattr(problem, name) for name in ("drop", "group")}
+        told = [problem.dataset, *(f"{name} {value}" for name, value in how.items() if value)]
+        tables.setdefault(", ".join(told), problem)
+    found = {name: column_lines(read(problem)) for name, problem in tables.items()}
+    several = len(found) > 1
+    return [f"{name}: {line}" if several else line for name, lines in found.items() for line in lines]
 
 
 @click.command(epilog=EXAMPLES)
@@ -56,6 +77,8 @@ def sweep(file: str | None, store: str, device: str | None, jobs: int, quiet: bo
         click.echo(
             "no cell is attacked: add write_access = [0.25], or workers and hostile, to the experiment"
         )
+    for line in _columns(outcome.cells):
+        click.echo(line)
     if outcome.trained:
         click.echo(f"{store}: {count} cells, {outcome.trained} of them trained now")
     else:

@@ -1,5 +1,6 @@
 """What is learned from: named data sets from their official files, and data of one's own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from turncoat.data.dataset import TEST_SHARE, Dataset, build, from_arrays
 from turncoat.data.files import read_file
 from turncoat.data.scale import SCALES
 from turncoat.data.source import only
-from turncoat.errors import TurncoatError, choose, known_arguments, share, shown, whole
+from turncoat.data.tables import Asked
+from turncoat.errors import TurncoatError, choose, known_arguments, share, shown, text, whole
 
 __all__ = ["DATASETS", "SCALES", "Dataset", "Status", "fetch", "from_arrays", "load", "status", "verify"]
 
@@ -34,15 +36,18 @@ def load(
     scale: str = "unit",
     *,
     label: str | None = None,
+    drop: str | Sequence[str] | None = None,
+    group: str | None = None,
     test_share: float = TEST_SHARE,
     seed: int = 0,
     fetch: bool = True,
 ) -> Dataset:
-    """Return a data set by name, or of a .npz, .csv or .parquet file of one's own.
+    """Return a data set by name, or of a .npz, .csv, .tsv or .parquet file of one's own (.csv.gz too).
 
     Official files that are absent are fetched first, unless ``fetch`` is False.
-    ``label`` names a table's label column; ``test_share`` and ``seed`` say how a file is split that has no
-    test part of its own.
+    ``label`` names a table's label column, ``drop`` columns to leave out (several, or one text with commas), and
+    rows of one value in the column ``group`` stay on one side of the split. ``test_share`` and ``seed`` say how a
+    file is split that has no test part of its own.
 
     Raises:
         TurncoatError: if the name or scale is unknown, or the files cannot be had or used.
@@ -53,10 +58,12 @@ def load(
     if not isinstance(fetch, bool):
         raise TurncoatError(f"fetch is {shown(fetch)}, but must be True or False")
     if not isinstance(name, str | Path) or str(name) not in DATASETS:
-        return read_file(_own_path(name), label, test_share, seed, scale)
-    if label is not None or test_share != TEST_SHARE or seed != 0:
+        path = _own_path(name)
+        return read_file(path, Asked(label, _listed(drop), group), test_share, seed, scale)
+    if any(value is not None for value in (label, drop, group)) or test_share != TEST_SHARE or seed != 0:
         raise TurncoatError(
-            f"{name} has its labels and a fixed test part; label, test_share and seed are for your own files"
+            f"{name} has its labels and a fixed test part; label, drop, group, test_share and seed are for your own"
+            " files"
         )
     entry = catalogue.DATASETS[str(name)]
     folder = download.folder_of_data()
@@ -140,6 +147,16 @@ def _provide(name: str, collection: Collection, fetch: bool) -> None:
             f"{download.where_to_put(collection, root / collection.folder)}"
         )
     download.fetch_collection(collection, root)
+
+
+def _listed(drop: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The columns to leave out.
+
+    Raises:
+        TurncoatError: if one is no name.
+    """
+    names = [part.strip() for part in drop.split(",")] if isinstance(drop, str) else list(drop or ())
+    return tuple(dict.fromkeys(text(name, "a column to drop") for name in names))
 
 
 def _own_path(name: str | Path) -> Path:

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from turncoat.data import checks
+from turncoat.data.origin import Origin
 from turncoat.data.scale import SCALES
 from turncoat.data.source import Source
 from turncoat.data.split import stratified
@@ -38,6 +39,7 @@ class Dataset:
     shape: tuple[int, ...]
     scale: str
     class_names: tuple[str, ...] = ()
+    origin: Origin | None = None  # of a table: its rows, and what became of its columns
 
     def __post_init__(self) -> None:
         text(self.name, "name")
@@ -55,6 +57,8 @@ class Dataset:
                 f"{self.name}: all {self.n} training labels are {int(self.y[0])}, but at least 2 classes "
                 "are needed"
             )
+        if self.origin is not None and not isinstance(self.origin, Origin):
+            raise TurncoatError(f"{self.name}: origin is {shown(self.origin)}, but only load(file) gives one")
         if self.class_names and len(self.class_names) != self.classes:
             raise TurncoatError(
                 f"{self.name}: {len(self.class_names)} class names for {self.classes} classes; give one each"

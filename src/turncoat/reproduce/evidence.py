@@ -112,11 +112,9 @@ def rounded(frame: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
 
 
 def cell_of(flat: dict[Any, Any]) -> Cell:
-    """The cell of a row, in which an absent label may have become NaN."""
-    label = flat["label"] if isinstance(flat["label"], str) else None
-    return from_config(
-        {str(name): value for name, value in flat.items() if name in COLUMNS} | {"label": label}
-    )
+    """The cell of a row, in which what is absent may have become NaN."""
+    absent = {name: None for name in ("label", "drop", "group") if flat.get(name) != flat.get(name)}
+    return from_config({str(name): value for name, value in flat.items() if name in COLUMNS} | absent)
 
 
 def point(record: Record) -> dict[str, Any]:

@@ -49,7 +49,7 @@ COLUMNS: tuple[str, ...] = (*dict.fromkeys(("dataset", "fingerprint", *DEFAULTS)
 """The columns of a cell's config, in the order in which tables are sorted."""
 
 
-READ = ("dataset", "scale", "label", "test_share")
+READ = ("dataset", "scale", "label", "drop", "group", "test_share")
 """The columns that say which file is read, and how: a fingerprint is that of the data as they are learned from."""
 
 

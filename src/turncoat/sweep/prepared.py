@@ -19,7 +19,14 @@ def read(problem: Problem) -> Dataset:
     Raises:
         TurncoatError: if they can't be had.
     """
-    return load(problem.dataset, problem.scale, label=problem.label, test_share=problem.test_share)
+    return load(
+        problem.dataset,
+        problem.scale,
+        label=problem.label,
+        drop=problem.drop,
+        group=problem.group,
+        test_share=problem.test_share,
+    )
 
 
 def tell_apart(problem: Problem) -> tuple[Problem, str]:
