@@ -56,7 +56,10 @@ def test_a_sweep_over_columns(turncoat: Turncoat, table: str) -> None:
     )
     said = turncoat("sweep", "g.toml", "--store", "r.db")
     assert said.status == 0, said.err
-    assert "t.csv, drop ward: column 'case': left out" in said.out and "t.csv, drop age: " in said.out
+    assert (
+        "t.csv, drop ward, group patient: column 'case': left out" in said.out
+        and "t.csv, drop age, group patient: " in said.out
+    )
     with open_store("r.db") as opened:
         assert set(opened.summary()["drop"]) == {"ward", "age"}
     assert "6 cells, 6 of them trained" in said.out

@@ -6,6 +6,7 @@ import turncoat as package
 from turncoat.cli.attack import attack
 from turncoat.cli.data import data
 from turncoat.cli.figure import figure
+from turncoat.cli.report import report
 from turncoat.cli.reproduce import reproduce
 from turncoat.cli.results import results
 from turncoat.cli.suggest import Suggesting
@@ -27,5 +28,5 @@ def turncoat() -> None:
     """How much harm can label flips alone do to a model's training, and what stops them?"""
 
 
-for command in (attack, sweep, results, figure, data, reproduce):
+for command in (attack, sweep, results, figure, report, data, reproduce):
     turncoat.add_command(command)

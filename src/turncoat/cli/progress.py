@@ -20,23 +20,27 @@ REDRAW = 1 / 200  # share of the whole below which nothing is worth telling the 
 
 
 class Rate(ProgressColumn):
-    """Replica-steps per second."""
+    """How many a second; of nothing where they have no name."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
 
     def render(self, task: Task) -> Text:
         """The rate, once it is known."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f} steps/s" if speed else "")
+        return Text(f"{speed:,.0f} {self.unit}/s" if speed and self.unit else "")
 
 
 @contextmanager
-def bar(what: str, quiet: bool) -> Iterator[Report]:
+def bar(what: str, quiet: bool, unit: str = "steps") -> Iterator[Report]:
     """What the engine and the sweep report to; shows nothing off a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield lambda done, total: None
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Rate(), TimeRemainingColumn()
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), Rate(unit), TimeRemainingColumn()
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(what, total=None)

@@ -148,15 +148,25 @@ def keep(frame: pd.DataFrame, where: Mapping[str, object] | None, compared: bool
     return frame
 
 
-def mixed(columns: Mapping[str, Sequence[object]]) -> errors.TurncoatError:
+class Mixed(errors.TurncoatError):
+    """Rows that should not share a picture; ``columns`` has the values in which they differ."""
+
+    def __init__(self, message: str, columns: Mapping[str, Sequence[object]]) -> None:
+        super().__init__(message)
+        self.columns = columns
+
+
+def mixed(differing: Mapping[str, Sequence[object]]) -> Mixed:
     """The error for rows that should not share a picture."""
+    columns = dict(differing)
     if "fingerprint" in columns:
-        columns = {**columns, "fingerprint": [short(str(value)) for value in columns["fingerprint"]]}
+        columns["fingerprint"] = [short(str(value)) for value in columns["fingerprint"]]
     parts = [f"{name} is {' or '.join(map(repr, values[:6]))}" for name, values in columns.items()]
     example = " ".join(f"--where {name}={values[0]}" for name, values in columns.items())
-    return errors.TurncoatError(
+    return Mixed(
         f"these results mix several settings: {'; '.join(parts)}; choose one with where, on the command line such as"
-        f" {example}"
+        f" {example}",
+        differing,
     )
 
 
