@@ -10,7 +10,17 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import turncoat
-from turncoat import Dataset, Federation, FlippedLabels, Flips, Recipe, Results, Threat, TurncoatError
+from turncoat import (
+    Certificate,
+    Dataset,
+    Federation,
+    FlippedLabels,
+    Flips,
+    Recipe,
+    Results,
+    Threat,
+    TurncoatError,
+)
 from turncoat.analysis.results import Setting
 from turncoat.attack.selection import Selection
 
@@ -68,6 +78,18 @@ GIVEN = {  # what each takes, of which one thing at a time is replaced
     },
     Flips: {"labels": Y, "indices": Y[:0], "gain": X[:0, 0], "alignment_before": 0.0, "alignment_after": 0.0},
     Results: {"setting": SETTING, "runs": ()},
+    turncoat.certify: {"dataset": DATA},
+    Certificate: {
+        "dataset": "d",
+        "scale": "raw",
+        "model": "logistic",
+        "method": "partitions",
+        "features": "given",
+        "partitions": 3,
+        "prediction": Y,
+        "radius": Y,
+        "labels": Y,
+    },
 }
 
 NEITHER = {  # what nothing takes
@@ -88,22 +110,27 @@ NEITHER = {  # what nothing takes
     "negative": -7,
 }
 
-TAKEN = {  # but for these, which only fail later, or are meant
-    (Threat, "selection"): {"word", "type"},
-    (turncoat.train, "progress"): {"none"},
-    (turncoat.worst_flips, "loss"): {"none"},
-    (turncoat.worst_flips, "generator"): {"none"},
-    (turncoat.worst_flips, "members"): {"none"},
-    (turncoat.from_arrays, "name"): {"word"},
-    (turncoat.from_arrays, "x_test"): {"none"},
-    (turncoat.from_arrays, "y_test"): {"none"},
-    (turncoat.from_arrays, "classes"): {"none"},
-    (turncoat.load, "label"): {"none"},
-    (Dataset, "name"): {"word"},
-    (Dataset, "scale"): {"word"},
-    (Flips, "alignment_before"): {"negative"},
-    (Flips, "alignment_after"): {"negative"},
-}
+TAKEN = (
+    {  # but for these, which only fail later, or are meant
+        (Threat, "selection"): {"word", "type"},
+        (turncoat.train, "progress"): {"none"},
+        (turncoat.worst_flips, "loss"): {"none"},
+        (turncoat.worst_flips, "generator"): {"none"},
+        (turncoat.worst_flips, "members"): {"none"},
+        (turncoat.from_arrays, "name"): {"word"},
+        (turncoat.from_arrays, "x_test"): {"none"},
+        (turncoat.from_arrays, "y_test"): {"none"},
+        (turncoat.from_arrays, "classes"): {"none"},
+        (turncoat.load, "label"): {"none"},
+        (Dataset, "name"): {"word"},
+        (Dataset, "scale"): {"word"},
+        (Flips, "alignment_before"): {"negative"},
+        (Flips, "alignment_after"): {"negative"},
+        (Certificate, "partitions"): {"none"},
+    }
+    | {(turncoat.certify, name): {"none"} for name in ("partitions", "features", "recipe", "progress")}
+    | {(Certificate, name): {"word"} for name in ("dataset", "scale", "model", "method", "features")}
+)
 
 FIELDS = {
     Threat: [
@@ -153,6 +180,9 @@ FIELDS = {
     Dataset: ["name", "x", "y", "x_test", "y_test", "classes", "shape", "scale"],
     Flips: ["labels", "indices", "gain", "alignment_before", "alignment_after"],
     Results: ["setting", "runs"],
+    # spread and noise are for other methods than the default: see the tests of certificates
+    turncoat.certify: ["dataset", "model", "method", "partitions", "features", "recipe", "seed", "progress"],
+    Certificate: list(GIVEN[Certificate]),
 }
 
 WRONG = [

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from turncoat.analysis.train import train
     from turncoat.attack.flipped_labels import FlippedLabels
     from turncoat.attack.worst_flips import Flips, worst_flips
+    from turncoat.certificates.certificate import Certificate
+    from turncoat.certificates.certify import certify
     from turncoat.data import load
     from turncoat.data.dataset import Dataset, from_arrays
     from turncoat.errors import TurncoatError, TurncoatWarning
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "Certificate",
     "Dataset",
     "Federation",
     "FlippedLabels",
@@ -28,6 +31,7 @@ __all__ = [
     "Threat",
     "TurncoatError",
     "TurncoatWarning",
+    "certify",
     "from_arrays",
     "load",
     "train",
@@ -35,6 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Certificate": "certificates.certificate",
     "Dataset": "data.dataset",
     "Federation": "federation.federation",
     "FlippedLabels": "attack.flipped_labels",
@@ -44,6 +49,7 @@ _HOMES = {
     "Threat": "threat",
     "TurncoatError": "errors",
     "TurncoatWarning": "errors",
+    "certify": "certificates.certify",
     "from_arrays": "data.dataset",
     "load": "data",
     "train": "analysis.train",

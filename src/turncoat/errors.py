@@ -179,3 +179,25 @@ def text(value: object, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise TurncoatError(f"{what} is {shown(value)}, but must be a name in quotes")
     return value
+
+
+def told_of(progress: object, what: str) -> None:
+    """Refuse a ``progress`` that can't be called with two numbers; None is told of nothing.
+
+    Raises:
+        TurncoatError: says which two numbers it is called with.
+    """
+    if progress is not None and not _takes_two(progress):
+        raise TurncoatError(f"progress is {shown(progress)}, but must be a function of two numbers: {what}")
+
+
+def _takes_two(call: object) -> bool:
+    if not isinstance(call, Callable):  # type: ignore[arg-type]
+        return False
+    try:
+        inspect.signature(call).bind(0, 0)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    except ValueError:  # some built-in functions have no signature
+        return True
+    return True

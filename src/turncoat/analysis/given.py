@@ -1,7 +1,6 @@
 """What is given to ``train``, checked before anything is trained."""
 
-import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -28,10 +27,7 @@ def check(dataset: object, recipe: object, federation: object, progress: object)
         raise TurncoatError(f"recipe is {shown(recipe)}, but must be a Recipe(...)")
     if not isinstance(federation, Federation):
         raise TurncoatError(f"federation is {shown(federation)}, but must be a Federation(...)")
-    if progress is not None and not _takes_two(progress):
-        raise TurncoatError(
-            f"progress is {shown(progress)}, but must be a function of two numbers: replica-steps done and in all"
-        )
+    errors.told_of(progress, "replica-steps done and in all")
 
 
 def checked_threats(threats: object) -> tuple[Threat, ...]:
@@ -88,15 +84,3 @@ def checked_device(device: object) -> str:
     raise TurncoatError(
         f"device {shown(device)} cannot be used here (allowed: cpu, and cuda where there is one)"
     )
-
-
-def _takes_two(call: object) -> bool:
-    if not isinstance(call, Callable):  # type: ignore[arg-type]
-        return False
-    try:
-        inspect.signature(call).bind(0, 0)  # type: ignore[arg-type]
-    except TypeError:
-        return False
-    except ValueError:  # some built-in functions have no signature
-        return True
-    return True

@@ -4,6 +4,7 @@ import click
 
 import turncoat as package
 from turncoat.cli.attack import attack
+from turncoat.cli.certify import certify
 from turncoat.cli.data import data
 from turncoat.cli.figure import figure
 from turncoat.cli.report import report
@@ -16,6 +17,7 @@ EXAMPLES = """
 \b
 Examples:
   turncoat attack --write-access 0.5 --budget 0.5 --learning-rate 0.2 --epochs 30
+  turncoat certify --dataset mnist
   turncoat sweep
   turncoat figure heatmap -o harm.png
   turncoat data fetch mnist
@@ -28,5 +30,5 @@ def turncoat() -> None:
     """How much harm can label flips alone do to a model's training, and what stops them?"""
 
 
-for command in (attack, sweep, results, figure, report, data, reproduce):
+for command in (attack, certify, sweep, results, figure, report, data, reproduce):
     turncoat.add_command(command)

@@ -21,9 +21,19 @@ PARTS: tuple[type, ...] = (Threat, Problem, Recipe, Federation)
 def settings(command: Command) -> Command:
     """Give a command one option per described field; an option that was not typed arrives as None."""
     for part in reversed(PARTS):
+        command = described(part)(command)
+    return command
+
+
+def described(part: type) -> Command:
+    """Give a command one option for each described field of one part."""
+
+    def added(command: Command) -> Command:
         for name, (field, description) in reversed(descriptions(part).items()):
             command = _option(name, field, description)(command)
-    return command
+        return command
+
+    return added
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
