@@ -17,7 +17,7 @@ EXAMPLES = """
 Examples:
   turncoat certify
   turncoat certify --dataset mnist --scale unit --partitions 1000 --json
-  turncoat certify --dataset mine.csv --label species --method finite_aggregation --partitions 20
+  turncoat certify --dataset mine.csv --label species --method run_off
   turncoat certify --method smoothing --noise 0.2
 
 \b
