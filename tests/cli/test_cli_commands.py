@@ -266,5 +266,4 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, jobs: int) -> None:
         _, told = process.communicate()
     assert process.returncode == 130
     assert told.startswith("turncoat: stopped") and told.count("\n") == 1
-    with open_store(tmp_path / "turncoat.db") as opened:
-        assert opened.connection.execute("SELECT count(*) FROM leases").fetchone() == (0,)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.toml", "turncoat.db"]

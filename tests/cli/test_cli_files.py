@@ -68,14 +68,14 @@ def test_readers_leave_no_files_behind(turncoat: Turncoat, store: str) -> None:
 def test_readers_and_a_writer_do_not_disturb_each_other(turncoat: Turncoat, store: str) -> None:
     with open_store(store, create=True) as writer:
         with writer.transaction() as connection:
-            connection.execute("INSERT INTO leases VALUES ('stack', 'host', 1, 'nonce', 0)")
+            connection.execute("INSERT INTO checkpoints VALUES ('stack', x'00', 0)")
             assert turncoat("results", "--store", store).status == 0
         reader = open_store(store)
         assert len(reader.keys()) == 10
     reader.connection.close()
     assert names() == [store]
     with open_store(store) as reader:
-        assert reader.connection.execute("SELECT count(*) FROM leases").fetchone() == (1,)
+        assert reader.connection.execute("SELECT count(*) FROM checkpoints").fetchone() == (1,)
 
 
 def test_files_of_one_name_are_told_apart(turncoat: Turncoat) -> None:

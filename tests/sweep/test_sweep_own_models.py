@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from turncoat import TurncoatError, load, models
-from turncoat.sweep import experiment, leases, runner
+from turncoat.sweep import experiment, runner
+from turncoat.sweep.prepared import prepared
 from turncoat.sweep.runner import INTERVAL, sweep
 from turncoat.sweep.store import open_store
+from turncoat.sweep.unit import train_stack
 
 NET = """
 from torch import nn
@@ -125,11 +127,17 @@ def test_code_with_a_digest_is_that_code_or_none() -> None:
     assert models.coded("logistic", data) == "logistic" and models.coded("mlp:5", data) == "mlp:5"
 
 
-def test_leases_of_edited_code_do_not_meet() -> None:
-    """Both are at work on one store at once."""
-    (first,) = list(runner.planned(experiment.cells(asked()), set(), "cpu"))
+def test_stacks_of_edited_code_do_not_meet() -> None:
+    (first,) = runner.planned(experiment.cells(asked()), set(), "cpu")
     edit(act="Tanh")
-    (second,) = list(runner.planned(experiment.cells(asked()), set(), "cpu"))
-    with open_store("s.db", create=True) as store:
-        assert leases.take(store, first.stack.key, leases.Owner("far", 1, "a"))
-        assert leases.take(store, second.stack.key, leases.Owner("far", 2, "b"))
+    (second,) = runner.planned(experiment.cells(asked()), set(), "cpu")
+    assert first.stack.shapes == second.stack.shapes and first.stack.key != second.stack.key
+
+
+def test_a_process_that_finds_edited_code_refuses_it() -> None:
+    """What it trained would stand under the digest of the code that the sweep began with."""
+    (planned,) = runner.planned(experiment.cells(asked()), set(), "cpu")
+    edit(act="Tanh")
+    prepared.cache_clear()
+    with pytest.raises(TurncoatError, match="my_net:make' is no longer that of"):
+        next(train_stack(planned.stack))

@@ -1,28 +1,29 @@
 """The store: what it refuses, what it gives back, and who may train what."""
 
-import dataclasses
 import os
 import resource
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 import turncoat
 from turncoat import Recipe, Threat, TurncoatError
 from turncoat.errors import IdleThreatWarning
-from turncoat.sweep import experiment, leases, owners, runner
-from turncoat.sweep.cells import COLUMNS, random_twin
-from turncoat.sweep.frames import summary
+from turncoat.sweep import checkpoints, experiment, owners, runner
+from turncoat.sweep.cells import COLUMNS, config, random_twin
+from turncoat.sweep.frames import Record, summary
 from turncoat.sweep.layout import APPLICATION, VERSION
-from turncoat.sweep.owners import Owner
-from turncoat.sweep.store import Store, open_store
+from turncoat.sweep.lock import alone
+from turncoat.sweep.store import open_store
+from turncoat.sweep.unit import Trained, train_stack
 from turncoat.training.task import CURVES
 
 SMALL = {"epochs": 3, "learning_rate": 0.2, "seeds": 2, "write_access": [0.0001, 0.5], "local_budget": 0.5}
@@ -72,7 +73,7 @@ def test_summary_pools_no_two_settings() -> None:
         {"epochs": [1, 2], "write_access": 0.5, "seeds": [0, 1], "scale": ["raw", "unit"]}
     )
     records = [
-        runner.Record(runner.config(cell), rng.random((cell.recipe.epochs, len(CURVES))), 0.1, None)
+        Record(config(cell), rng.random((cell.recipe.epochs, len(CURVES))), 0.1, None)
         for cell in experiment.cells(asked)
     ]
     table = summary(records)
@@ -160,69 +161,6 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 60_000
 
 
-def leased(store: Store, owner: Owner, heartbeat: float) -> None:
-    with store.transaction() as connection:
-        connection.execute(
-            "INSERT OR REPLACE INTO leases VALUES ('stack', ?, ?, ?, ?)",
-            (owner.host, owner.pid, owner.nonce, heartbeat),
-        )
-
-
-def test_a_stack_is_taken_by_one_sweep_at_a_time(tmp_path: Path) -> None:
-    me = owners.owner()
-    other = dataclasses.replace(me, nonce="other")  # the same process, which runs
-    far = Owner("elsewhere", 1, "far")
-    dead = dataclasses.replace(me, pid=dead_pid(), nonce="dead")
-    with open_store(tmp_path / "s.db", create=True) as store:
-        assert leases.take(store, "stack", me) and leases.take(store, "stack", me)
-        assert not leases.take(store, "stack", other)
-        assert not leases.save(store, "stack", other, {"a": np.ones(2)}, 1)
-        assert leases.save(store, "stack", me, {"a": np.ones(2)}, 7)
-        saved = leases.checkpoint(store, "stack")
-        assert saved is not None and saved[1] == 7 and saved[0]["a"].tolist() == [1, 1]
-        leases.release(store, "stack", other)
-        assert not leases.take(store, "stack", other)
-        leases.release(store, "stack", me)
-        assert leases.take(store, "stack", other)
-        leased(store, far, time.time())
-        assert not leases.take(store, "stack", me)
-        leased(store, far, time.time() - owners.TIMEOUT - 1)
-        assert leases.take(store, "stack", me)
-        leased(store, dead, time.time())
-        assert leases.take(store, "stack", me)
-
-
-def test_a_step_that_outlasts_the_timeout_keeps_its_lease(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An attacker's turn on a large network may take longer than another sweep waits for a heartbeat."""
-    monkeypatch.setattr(leases, "BEAT", 0.02)
-    monkeypatch.setattr(owners, "TIMEOUT", 0.5)
-    path, other = tmp_path / "s.db", Owner("elsewhere", 1, "far")
-    refused = []
-
-    asked = experiment.experiment(SMALL | {"seeds": 1})
-    (stack,) = [item.stack for item in runner.planned(experiment.cells(asked), set(), "cpu")]
-    advance = runner.StackRun.advance
-
-    def slow(run: runner.StackRun) -> Iterator[int]:
-        for _ in range(8):
-            time.sleep(0.2)
-            with open_store(path, create=True) as store:
-                refused.append(not leases.take(store, stack.key, other))
-        yield from advance(run)
-
-    monkeypatch.setattr(runner.StackRun, "advance", slow)
-    assert runner.sweep(asked, path).trained == len(stack.cells)
-    assert refused == [True] * 8
-
-
-def dead_pid() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_one_that_was_killed_but_not_waited_for_is_dead() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     assert owners.is_running(process.pid)
@@ -233,55 +171,43 @@ def test_one_that_was_killed_but_not_waited_for_is_dead() -> None:
     assert not owners.is_running(process.pid)
 
 
-def test_a_taken_stack_is_left_alone_until_it_is_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A second sweep waits for what another holds, and ends when all cells are there."""
-    path = tmp_path / "s.db"
-    asked = experiment.experiment(SMALL | {"seeds": 1})
-    (stack,) = [item.stack for item in runner.planned(experiment.cells(asked), set(), "cpu")]
-    far = Owner("elsewhere", 1, "far")
-    waits = 0
-    with open_store(path, create=True) as store:
-        assert leases.take(store, stack.key, far)
-
-        def sleep(_: float) -> None:
-            nonlocal waits
-            waits += 1
-            if waits == 3:
-                leases.release(store, stack.key, far)
-
-        monkeypatch.setattr(runner.time, "sleep", sleep)
-        assert runner.sweep(asked, path).trained == 5
-    assert waits == 3
+def test_a_second_sweep_waits_for_the_first_and_trains_what_is_left(tmp_path: Path) -> None:
+    path, said = tmp_path / "s.db", []
+    ours, all_of_it = (experiment.experiment(SMALL | {"seeds": seeds}) for seeds in (1, 2))
+    with ThreadPoolExecutor(1) as threads:
+        with alone(path, said.append):
+            second = threads.submit(runner.sweep, all_of_it, path, tell=said.append)
+            while not said:
+                time.sleep(0.01)
+            assert said == ["s.db: another sweep is writing to this store; waiting for its end"]
+            assert not path.exists(), "it touches nothing while it waits"
+            with open_store(path, create=True) as store:  # what the first one does meanwhile
+                plan = list(runner.planned(experiment.cells(ours), set(), "cpu"))
+                for item in plan:
+                    *_, trained = train_stack(item.stack)
+                    assert isinstance(trained, Trained)
+                    checkpoints.finish(store, item.stack.key, trained)
+        assert second.result().trained == 5
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.db"]
 
 
-def test_a_stack_lost_to_another_sweep_is_not_trained_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that slept through its lease stops at its next checkpoint and takes what the other wrote."""
-    path = tmp_path / "s.db"
-    monkeypatch.setenv(runner.INTERVAL, "0")
-    asked = experiment.experiment(SMALL | {"seeds": 1})
-    stolen = False
+def test_a_lock_that_a_dead_one_left_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "s.db.lock").touch()
+    said: list[str] = []
+    assert (
+        runner.sweep(experiment.experiment(SMALL | {"seeds": 1}), tmp_path / "s.db", tell=said.append).trained
+        == 5
+    )
+    assert not said
 
-    def steal(done: int, total: int) -> None:
-        nonlocal stolen
-        if not stolen:
-            stolen = True
-            with sqlite3.connect(path) as connection:
-                connection.execute("UPDATE leases SET nonce = 'far', host = 'elsewhere'")
-            connection.close()
 
-    def sleep(_: float) -> None:
-        monkeypatch.setattr(runner.time, "sleep", lambda _: None)
-        with sqlite3.connect(path) as connection:
-            assert connection.execute("SELECT count(*) FROM checkpoints").fetchone() == (0,)
-            connection.execute("DELETE FROM leases")
-        connection.close()
+def test_a_store_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(runner.time, "sleep", sleep)
-    assert runner.sweep(asked, path, steal).trained == 5
+    monkeypatch.setattr(FileLock, "acquire", refused)  # root may write everywhere
+    with pytest.raises(TurncoatError, match=r"s\.db\.lock: Permission denied; is it yours to write\?"):
+        runner.sweep(experiment.experiment(SMALL), tmp_path / "s.db")
 
 
 def test_random_twin_is_its_own_twin() -> None:

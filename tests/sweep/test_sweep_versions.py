@@ -131,7 +131,7 @@ def test_what_was_written_last_is_not_left_out(
     """A sweep was killed, and its store lies where nobody can put the two files together."""
     with open_store(old, create=True) as store:
         with store.transaction() as connection:
-            connection.execute("INSERT INTO leases VALUES ('stack', 'host', 1, 'nonce', 0)")
+            connection.execute("INSERT INTO checkpoints VALUES ('stack', x'00', 0)")
         copy = tmp_path / "copy" / "old.db"
         copy.parent.mkdir()
         for name in ("old.db", "old.db-wal"):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -30,6 +31,11 @@ class Rate(ProgressColumn):
         """The rate, once it is known."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} {self.unit}/s" if speed and self.unit else "")
+
+
+def say(line: str) -> None:
+    """A word on what goes on, above the bar."""
+    click.echo(f"turncoat: {line}", err=True)
 
 
 @contextmanager

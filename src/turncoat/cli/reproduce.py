@@ -7,7 +7,7 @@ import click
 
 from turncoat.cli import judge, options
 from turncoat.cli.asked import asking, made, refuse_file, refuse_idle, typed, wish
-from turncoat.cli.progress import bar
+from turncoat.cli.progress import bar, say
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
 from turncoat.writing import write_whole
@@ -139,7 +139,7 @@ def train(experiments: "list[Experiment]", store: str, quiet: bool, jobs: int) -
     for number, one in enumerate(parts, 1):
         title = "training" if len(parts) == 1 else f"training, part {number} of {len(parts)}"
         with bar(title, quiet) as report:
-            runner.sweep(one, store, report, jobs)
+            runner.sweep(one, store, report, jobs, say)
 
 
 def read(store: str, experiments: "list[Experiment]", artefact: "Artefact") -> "Evidence":

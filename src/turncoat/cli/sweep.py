@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from turncoat.cli import options
-from turncoat.cli.progress import bar
+from turncoat.cli.progress import bar, say
 
 if TYPE_CHECKING:
     from turncoat.sweep.cells import Cell
@@ -30,7 +30,7 @@ a list of values is swept:
 
 \b
 A sweep that was stopped, in whatever way, goes on when the same command is typed again.
-Several sweeps may write to one store at once.
+A second sweep on the same store waits for the end of the first.
 """
 
 
@@ -67,7 +67,7 @@ def sweep(file: str | None, store: str, device: str | None, jobs: int, quiet: bo
     if device is not None:
         asked = dataclasses.replace(asked, device=device)
     with bar("sweep", quiet) as report:
-        outcome = runner.sweep(asked, store, report, jobs)
+        outcome = runner.sweep(asked, store, report, jobs, say)
     if quiet:
         return
     with open_store(store) as opened:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 
 APPLICATION = 0x7475726E  # "turn": SQLite keeps it in the file's header
-VERSION = 3  # of the tables below and of what configs mean; it stays when a field with a default is added
+VERSION = 4  # of the tables below and of what configs mean; it stays when a field with a default is added
 
 CELLS = """
 CREATE TABLE cells (
@@ -20,10 +20,6 @@ TABLES = f"""
 CREATE TABLE environments (id INTEGER PRIMARY KEY, record TEXT NOT NULL UNIQUE);
 {CELLS}
 CREATE TABLE checkpoints (stack TEXT PRIMARY KEY, state BLOB NOT NULL, steps INTEGER NOT NULL);
-CREATE TABLE leases (
-    stack TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, nonce TEXT NOT NULL,
-    heartbeat REAL NOT NULL
-);
 """
 
 
@@ -31,17 +27,19 @@ CREATE TABLE leases (
 class Step:
     """From one version to the next.
 
-    ``table`` makes the newer table of cells, ``columns`` has what each of its columns is in terms of the older's.
+    ``table`` makes the newer table of cells, ``columns`` has what each of its columns is in terms of the older's;
+    both are empty where cells stay as they are. ``rest`` is done to the other tables.
     Nothing here may call what later versions change: a step does the same for ever.
     """
 
-    table: str
-    columns: Mapping[str, str]
+    table: str = ""
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    rest: str = ""
 
     def select(self, older: str) -> str:
         """The query that reads ``older`` cells as newer ones."""
         columns = ", ".join(f"{expression} AS {name}" for name, expression in self.columns.items())
-        return f"SELECT {columns} FROM {older}"
+        return f"SELECT {columns or '*'} FROM {older}"
 
     def insert(self, older: str) -> str:
         """The statement that puts ``older`` cells into the newer table."""
@@ -109,6 +107,8 @@ STEPS = {
             for name in ("curves", "chance", "step_stability", "samples", "environment", "written_at")
         },
     ),
+    # one sweep at a time writes, so nobody takes leases on stacks any more
+    3: Step(rest="DROP TABLE leases"),
 }
 """What leads on from each older version that can be read."""
 
@@ -133,12 +133,14 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     _provide(connection)
     for version in range(version_of(connection), VERSION):
-        connection.execute("ALTER TABLE cells RENAME TO former")
-        _run(connection, STEPS[version].table)
-        connection.execute(STEPS[version].insert("former"))
-        connection.execute("DROP TABLE former")
+        step = STEPS[version]
+        if step.table:
+            connection.execute("ALTER TABLE cells RENAME TO former")
+            _run(connection, step.table)
+            connection.execute(step.insert("former"))
+            connection.execute("DROP TABLE former")
+        _run(connection, step.rest)
     connection.execute("DELETE FROM checkpoints")
-    connection.execute("DELETE FROM leases")
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

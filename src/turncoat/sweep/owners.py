@@ -1,4 +1,4 @@
-"""Who works on a store, and whether it is still at it."""
+"""Who works on a store with an older version, which took leases on stacks, and whether it is still at it."""
 
 import dataclasses
 import os

@@ -1,6 +1,7 @@
 """What the names of a problem stand for here and now: data and model, as they are trained on."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import lru_cache
 
 from turncoat import models
@@ -11,6 +12,9 @@ from turncoat.recipe import Recipe
 from turncoat.sweep.problem import Problem
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, material
+
+Source = Callable[[Problem], Dataset]
+"""How the data of a problem are had; two that are equal give the same."""
 
 
 def read(problem: Problem) -> Dataset:
@@ -45,13 +49,13 @@ def tell_apart(problem: Problem) -> tuple[Problem, str]:
 
 
 @lru_cache(maxsize=1)
-def prepared(problem: Problem, fingerprint: str, device: str) -> Material:
+def prepared(problem: Problem, fingerprint: str, device: str, source: Source = read) -> Material:
     """The data and model of a problem on a device; kept until another is asked for, or the file has changed.
 
     Raises:
         TurncoatError: if the data or the model can't be had, or the file has changed since its fingerprint was taken.
     """
-    data = read(problem)
+    data = source(problem)
     if fingerprint and data.fingerprint != fingerprint:
         raise TurncoatError(
             f"{problem.dataset} was changed while it was read: type the same command again when it is whole"
@@ -60,7 +64,9 @@ def prepared(problem: Problem, fingerprint: str, device: str) -> Material:
 
 
 @lru_cache(maxsize=256)
-def stability(problem: Problem, fingerprint: str, recipe: Recipe, device: str) -> float:
+def stability(
+    problem: Problem, fingerprint: str, recipe: Recipe, device: str, source: Source = read
+) -> float:
     """η·λ_max/2 of the clean problem."""
-    data = prepared(problem, fingerprint, device)
+    data = prepared(problem, fingerprint, device, source)
     return step_stability(data.model, recipe, data.x, data.y)

@@ -1,37 +1,32 @@
 """Run an experiment to its end: whatever its cells lack in the store is trained, and nothing else."""
 
 import dataclasses
-import itertools
-import math
 import os
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from turncoat.analysis.train import finished
 from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
-from turncoat.metrics import chance
 from turncoat.models.stack import shapes
-from turncoat.sweep import leases, owners, processes
-from turncoat.sweep.cells import Cell, config, key
-from turncoat.sweep.environment import environment
+from turncoat.sweep import checkpoints
+from turncoat.sweep.cells import Cell, key
+from turncoat.sweep.executor import Executor, Job, Pace, here
 from turncoat.sweep.experiment import Experiment, cells
-from turncoat.sweep.frames import Record
-from turncoat.sweep.prepared import prepared, stability
+from turncoat.sweep.lock import alone
+from turncoat.sweep.prepared import prepared
+from turncoat.sweep.processes import processes
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
-from turncoat.training.lanes import Work, lanes_for, side_by_side
-from turncoat.training.stack import StackRun, stack_run
+from turncoat.sweep.unit import Checkpoint, Trained, start
+from turncoat.training.lanes import lanes_for
 
 CHECKPOINT = 30.0  # seconds between checkpoints: no more than that is lost when a sweep is killed
 INTERVAL = "TURNCOAT_CHECKPOINT_SECONDS"  # sets another number
-POLL = 0.5  # seconds between two looks at what another sweep has left
 
 Progress = Callable[[int, int], None]  # replica-steps done, replica-steps in all
+Tell = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,40 +39,43 @@ class Swept:
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A stack, how many replica-steps it takes, and how many such stacks may train at once."""
+    """A stack, how many replica-steps it takes, and how many such stacks may train at once on a GPU."""
 
     stack: Stack
     steps: int
     lanes: int
 
 
-def sweep(experiment: Experiment, path: str | Path, progress: Progress | None = None, jobs: int = 1) -> Swept:
+def sweep(
+    experiment: Experiment,
+    path: str | Path,
+    progress: Progress | None = None,
+    jobs: int = 1,
+    tell: Tell | None = None,
+) -> Swept:
     """Train the cells that the store at ``path`` lacks; go on where an earlier sweep was cut off.
 
-    Several sweeps may share a store: each trains what no other has taken. With ``jobs`` above 1 so many processes
-    do at once, as far as there are stacks for them.
+    With ``jobs`` above 1 so many processes train at once, as far as there are stacks for them. Where another sweep
+    writes to the store, this one waits for its end, and trains what is then left. ``tell`` gets what should be said
+    meanwhile, line by line.
 
     Raises:
-        TurncoatError: for an experiment that can't be run, before the store is touched, or a store that
-            can't be written.
+        TurncoatError: for an experiment that can't be run, before the store is touched; a store that can't be
+            written; and whatever goes wrong while a cell is trained.
     """
     jobs = whole(jobs, "jobs", least=1)
-    file = Path(path)
-    known = known_keys(file)
-    interval = checkpoint_interval()
-    wanted = cells(experiment)
+    tell = tell or _silent
+    file, pace = Path(path), Pace(checkpoint_interval())
+    wanted, known = cells(experiment), known_keys(file)
     plan = list(planned(wanted, known, experiment.device))
     if not plan:
         return Swept(wanted, 0)
-    missing = sum(len(set(map(key, item.stack.cells)) - known) for item in plan)
-    with open_store(file, create=True) as store:
-        alone = _Sweep(store, experiment.device, interval, progress or _silent)
-        jobs = min(jobs, len(plan))
-        if jobs == 1:
-            return Swept(wanted, alone.run(plan))
-        with processes.helped(partial(sweep, experiment, file), jobs):
-            alone.run(plan)
-    return Swept(wanted, missing)
+    with alone(file, tell), open_store(file, create=True) as store:
+        if (by_now := store.keys()) != known:
+            plan = list(planned(wanted, by_now, experiment.device))
+        train = _Training(store, {item.stack.key: item for item in plan}, progress or _silent)
+        train.by(_executor(jobs, len(plan), pace, tell))
+    return Swept(wanted, train.trained)
 
 
 def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planned]:
@@ -88,16 +86,8 @@ def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planne
             continue
         model = prepared(alike[0].problem, alike[0].fingerprint, device).model
         tile = tile_size(model, alike[0].federation, device)
-        for stack in stacks(alike, tile, known, shapes(model)):
-            yield Planned(stack, start(stack, device).steps(), lanes_for(model))
-
-
-def start(stack: Stack, device: str) -> StackRun:
-    """The stack's run before its first step."""
-    first = stack.cells[0]
-    data = prepared(first.problem, first.fingerprint, device)
-    threats = tuple(cell.threat for cell in stack.cells)
-    return stack_run(data, first.recipe, first.seed, threats, first.federation)
+        for stack in stacks(alike, tile, known, shapes(model), device):
+            yield Planned(stack, start(stack).steps(), lanes_for(model))
 
 
 def checkpoint_interval() -> float:
@@ -117,95 +107,63 @@ def checkpoint_interval() -> float:
         ) from error
 
 
-def _silent(done: int, total: int) -> None:
+def _executor(jobs: int, stacks: int, pace: Pace, tell: Tell) -> Executor:
+    """Who trains, as far as there is work."""
+    if jobs > stacks:
+        tell(f"jobs is {jobs}, but there is work for {stacks}: {stacks} start")
+        jobs = stacks
+    if jobs <= 1:
+        return partial(here, pace=pace)
+    prepared.cache_clear()  # each process holds the data; this one needs them no more
+    return partial(processes, pace=pace, count=jobs)
+
+
+def _silent(*_: object) -> None:
     """Show nothing."""
 
 
 @dataclasses.dataclass
-class _Sweep:
-    """One process's part in a sweep."""
+class _Training:
+    """What the one that owns the store does: it hands out stacks, and writes what becomes of them."""
 
     store: Store
-    device: str
-    interval: float
+    plan: dict[str, Planned]
     progress: Progress
-    done: int = 0
-    total: int = 0
     trained: int = 0
-    who: owners.Owner = dataclasses.field(default_factory=owners.owner)
+    done: int = 0  # replica-steps of all stacks
+    reached: dict[str, int] = dataclasses.field(default_factory=dict)  # and of each
 
-    def run(self, plan: list[Planned]) -> int:
-        """Train every stack of the plan or see another sweep train it; return the number of cells trained here."""
-        self.total = sum(item.steps for item in plan)
-        while plan:
-            busy: list[Planned] = []
-            for lanes, alike in itertools.groupby(plan, lambda item: item.lanes):
-                side_by_side((self.settle(item, busy) for item in alike), self.device, lanes)
-            if len(busy) == len(plan):
-                time.sleep(POLL)
-            plan = busy
-        return self.trained
+    def __post_init__(self) -> None:
+        self.total = sum(item.steps for item in self.plan.values())
 
-    def settle(self, item: Planned, busy: list[Planned]) -> Work:
-        """Train a stack unless it is there; if another sweep is at it, add it to ``busy``."""
-        name = item.stack.key
-        if not leases.take(self.store, name, self.who):
-            busy.append(item)
-            return
-        try:
-            known = self.store.keys()
-            if all(key(cell) in known for cell in item.stack.cells):
-                self.count(item.steps)
-                return
-            with leases.beating(self.store.path, name, self.who):
-                if not (yield from self.train(item)):
-                    busy.append(item)
-        finally:
-            leases.release(self.store, name, self.who)
+    def by(self, executor: Executor) -> None:
+        """Have the whole plan trained."""
+        with closing(executor(self.jobs())) as events:
+            for name, told in events:
+                self.take(name, told)
 
-    def train(self, item: Planned) -> Generator[None, None, bool]:
-        """Train a stack from its last checkpoint to its end; False if another sweep took it over meanwhile."""
-        name = item.stack.key
-        run = start(item.stack, self.device)
-        saved = leases.checkpoint(self.store, name)
-        taken = 0
-        if saved is not None:
-            arrays, taken = saved
-            run.restore(arrays)
-            self.count(taken)
-        last = time.monotonic()
-        for steps in run.advance():
-            taken += steps
-            self.count(steps)
-            if time.monotonic() - last >= self.interval:
-                if not leases.save(self.store, name, self.who, run.to_arrays(), taken):
-                    self.count(-taken)
-                    return False
-                last = time.monotonic()
-            yield
-        leases.finish(self.store, name, self.who, self.rows(item.stack, run), environment(self.device))
-        self.trained += len(item.stack.cells)
-        self.count(item.steps - taken)  # what early stopping left out
-        return True
+    def jobs(self) -> Iterator[Job]:
+        """The plan's stacks, each from its last checkpoint."""
+        for name, item in self.plan.items():
+            saved = checkpoints.load(self.store, name)
+            if saved is not None:
+                self.show(name, saved.steps)
+            yield Job(item.stack, item.lanes, saved)
 
-    def count(self, steps: int) -> None:
-        """Show that so many more replica-steps are done."""
-        self.done += steps
+    def take(self, name: str, told: int | Checkpoint | Trained) -> None:
+        """Write what was told of a stack, and show how far all of them are."""
+        if isinstance(told, int):
+            self.show(name, told)
+        elif isinstance(told, Checkpoint):
+            checkpoints.save(self.store, name, told)
+            self.show(name, told.steps)
+        else:
+            checkpoints.finish(self.store, name, told)
+            self.trained += len(told.rows)
+            self.show(name, self.plan[name].steps)  # with what early stopping left out
+
+    def show(self, name: str, steps: int) -> None:
+        """Show how far all stacks are, now that this one has taken so many replica-steps."""
+        self.done += steps - self.reached.get(name, 0)
+        self.reached[name] = steps
         self.progress(self.done, self.total)
-
-    def rows(self, stack: Stack, run: StackRun) -> list[tuple[str, Record]]:
-        """What a finished stack adds to the store."""
-        first = stack.cells[0]
-        common = chance(run.task.y_test)
-        step = stability(first.problem, first.fingerprint, first.recipe, self.device)
-        return [
-            (
-                key(cell),
-                Record(config(cell), np.ascontiguousarray(done.curves), common, _known(step), done.samples),
-            )
-            for cell, done in zip(stack.cells, finished(run), strict=True)
-        ]
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

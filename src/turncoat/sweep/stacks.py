@@ -15,10 +15,11 @@ class Stack:
 
     cells: tuple[Cell, ...]
     shapes: str  # of the model's parameters
+    device: str = "cpu"  # where it is trained
 
     @property
     def key(self) -> str:
-        """Names the stack's lease and checkpoint: no other version or shape goes on with what was saved."""
+        """Names the stack and its checkpoint: no other version or shape goes on with what was saved."""
         text = "\n".join((turncoat.__version__, self.shapes, *(key(cell) for cell in self.cells)))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -31,7 +32,7 @@ def by_seed(cells: Iterable[Cell]) -> list[list[Cell]]:
     return list(alike.values())
 
 
-def stacks(alike: list[Cell], tile: int, known: set[str], shapes: str) -> list[Stack]:
+def stacks(alike: list[Cell], tile: int, known: set[str], shapes: str, device: str) -> list[Stack]:
     """Cut cells that share everything but their threat into stacks, without those that are ``known``.
 
     The cut is made before the known cells are left out, so a sweep that goes on finds the stacks it left.
@@ -41,5 +42,5 @@ def stacks(alike: list[Cell], tile: int, known: set[str], shapes: str) -> list[S
     for threats in tiles(tuple(cells), tile):
         left = tuple(cells[threat] for threat in threats if key(cells[threat]) not in known)
         if left:
-            found.append(Stack(left, shapes))
+            found.append(Stack(left, shapes, device))
     return found

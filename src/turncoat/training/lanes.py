@@ -7,6 +7,7 @@ one Python thread feeds them in turn. On the CPU, where one product takes every 
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from typing import TypeVar, cast
 
 import torch
 
@@ -15,6 +16,7 @@ from turncoat.models.stack import Model
 LANES = 8
 SPARE = 2.0  # begin another work while so many times the memory of an average one is free
 
+Told = TypeVar("Told")
 Work = Generator[None, None, None]
 _ENDED = object()
 
@@ -24,25 +26,34 @@ def side_by_side(works: Iterable[Work], device: str, at_once: int = LANES) -> No
 
     If one fails, those that have begun are closed before its error goes on.
     """
+    for _ in in_turn(works, device, at_once):
+        pass
+
+
+def in_turn(
+    works: Iterable[Generator[Told, None, None]], device: str, at_once: int = LANES
+) -> Generator[Told, None, None]:
+    """As ``side_by_side``, yielding what each work yields; closing it closes those that have begun."""
     waiting = iter(works)
     coming = next(waiting, None)
     idle = lanes(device, at_once)
-    going: deque[tuple[Work, AbstractContextManager[object]]] = deque()
+    going: deque[tuple[Generator[Told, None, None], AbstractContextManager[object]]] = deque()
     with ExitStack() as begun:
         while coming or going:
             if coming and idle and (not going or _has_room(device, len(going))):
                 work, lane = begun.enter_context(closing(coming)), idle.pop()
                 coming = next(waiting, None)
-                ended = _step(work, lane)
+                told = _step(work, lane)
                 _synchronize(device)  # it may have prepared data that other lanes will read
             else:
                 work, lane = going.popleft()
-                ended = _step(work, lane)
-            if ended:
+                told = _step(work, lane)
+            if told is _ENDED:
                 _synchronize(device)  # what it let go of may be taken by others
                 idle.append(lane)
             else:
                 going.append((work, lane))
+                yield cast(Told, told)
 
 
 def lanes_for(model: Model) -> int:
@@ -58,10 +69,10 @@ def lanes(device: str, count: int) -> list[AbstractContextManager[object]]:
     return [torch.cuda.stream(torch.cuda.Stream(device)) for _ in range(count)]
 
 
-def _step(work: Work, lane: AbstractContextManager[object]) -> bool:
-    """Go on with the work up to its next step; whether it has ended."""
+def _step(work: Generator[Told, None, None], lane: AbstractContextManager[object]) -> object:
+    """Go on with the work up to its next step; what it yields there, or that it has ended."""
     with lane:
-        return next(work, _ENDED) is _ENDED
+        return next(work, _ENDED)
 
 
 def _has_room(device: str, going: int) -> bool:
