@@ -74,10 +74,9 @@ device = click.option("--device", help="Where to train: cpu or cuda.  [default: 
 jobs = click.option(
     "--jobs",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
+    default=None,
     metavar="N",
-    help="Processes that train at once; on a CPU as many as it has cores is fastest.",
+    help="Processes that train at once; on a CPU as many as it has cores is fastest.  [default: 1]",
 )
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress bar and no table.")
 store = click.option(

@@ -71,7 +71,7 @@ def make(
     listed: bool,
     no_training: bool,
     device: str | None,
-    jobs: int,
+    jobs: int | None,
     quiet: bool,
     store: str,
     extract: str | None,
@@ -128,7 +128,7 @@ def refuse_scales(
             )
 
 
-def train(experiments: "list[Experiment]", store: str, quiet: bool, jobs: int) -> None:
+def train(experiments: "list[Experiment]", store: str, quiet: bool, jobs: int | None) -> None:
     """Train whatever the store lacks of the experiments."""
     from turncoat.reproduce import plan
     from turncoat.sweep import runner

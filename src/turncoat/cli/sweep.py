@@ -16,6 +16,7 @@ EXAMPLES = """
 Examples:
   turncoat sweep
   turncoat sweep examples/mnist.toml --store results.db --jobs 2
+  turncoat sweep examples/mnist.toml --store results.db --ray
   turncoat figure heatmap --store results.db -o heatmap.png
 
 \b
@@ -54,8 +55,19 @@ def _columns(cells: "Sequence[Cell]") -> list[str]:
 @options.store
 @click.option("--device", default=None, help="Train there, whatever the file says: cpu or cuda.")
 @options.jobs
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="any",
+    default=None,
+    metavar="[auto|ADDRESS]",
+    help="Train on the Ray cluster at HOST:PORT, or on the one that is there (auto); --ray alone, after FILE, starts"
+    " one on this machine's cores where none is. --jobs is then how many stacks at most.",
+)
 @options.quiet
-def sweep(file: str | None, store: str, device: str | None, jobs: int, quiet: bool) -> None:
+def sweep(
+    file: str | None, store: str, device: str | None, jobs: int | None, ray: str | None, quiet: bool
+) -> None:
     """Train every cell of the experiment in FILE (without one: a grid on handwritten digits)."""
     import dataclasses
 
@@ -67,7 +79,7 @@ def sweep(file: str | None, store: str, device: str | None, jobs: int, quiet: bo
     if device is not None:
         asked = dataclasses.replace(asked, device=device)
     with bar("sweep", quiet) as report:
-        outcome = runner.sweep(asked, store, report, jobs, say)
+        outcome = runner.sweep(asked, store, report, jobs, say, ray)
     if quiet:
         return
     with open_store(store) as opened:

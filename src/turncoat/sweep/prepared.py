@@ -33,6 +33,20 @@ def read(problem: Problem) -> Dataset:
     )
 
 
+def checked(problem: Problem, fingerprint: str, source: Source = read) -> Dataset:
+    """The data of a problem, if they have this fingerprint, or whatever they are where it is empty.
+
+    Raises:
+        TurncoatError: if they can't be had, or the file has changed since its fingerprint was taken.
+    """
+    data = source(problem)
+    if fingerprint and data.fingerprint != fingerprint:
+        raise TurncoatError(
+            f"{problem.dataset} was changed while it was read: type the same command again when it is whole"
+        )
+    return data
+
+
 def tell_apart(problem: Problem) -> tuple[Problem, str]:
     """What tells files of one's own from what they were: the model's name with its code, the data's fingerprint.
 
@@ -55,11 +69,7 @@ def prepared(problem: Problem, fingerprint: str, device: str, source: Source = r
     Raises:
         TurncoatError: if the data or the model can't be had, or the file has changed since its fingerprint was taken.
     """
-    data = source(problem)
-    if fingerprint and data.fingerprint != fingerprint:
-        raise TurncoatError(
-            f"{problem.dataset} was changed while it was read: type the same command again when it is whole"
-        )
+    data = checked(problem, fingerprint, source)
     return material(models.build(problem.model, data), data, device)
 
 

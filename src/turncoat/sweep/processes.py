@@ -22,8 +22,8 @@ from turncoat.sweep.executor import Event, Job, Pace, bundles, described, here
 PROGRESS = 0.5  # seconds between two words of how far a stack is
 
 
-def processes(jobs: Iterable[Job], pace: Pace, count: int) -> Generator[Event, None, None]:
-    """Train in up to ``count`` processes; closing ends them at once.
+def processes(jobs: Iterable[Job], pace: Pace, count: int, threads: int = 1) -> Generator[Event, None, None]:
+    """Train in up to ``count`` processes of so many threads; closing ends them at once.
 
     They start fresh: a script that asks for them guards its main part with ``if __name__ == "__main__"``.
 
@@ -32,7 +32,6 @@ def processes(jobs: Iterable[Job], pace: Pace, count: int) -> Generator[Event, N
     """
     pace = dataclasses.replace(pace, progress=PROGRESS)
     waiting = bundles(jobs)
-    threads = max(1, torch.get_num_threads() // count)
     busy: dict[object, _Worker] = {}
     with ExitStack() as started:
         for _ in range(count):

@@ -3,9 +3,11 @@
 import dataclasses
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from pathlib import Path
+
+import torch
 
 from turncoat.errors import TurncoatError, real, whole
 from turncoat.federation.threats import tile_size
@@ -15,6 +17,7 @@ from turncoat.sweep.cells import Cell, key
 from turncoat.sweep.executor import Executor, Job, Pace, here
 from turncoat.sweep.experiment import Experiment, cells
 from turncoat.sweep.lock import alone
+from turncoat.sweep.on_ray import cluster, on_ray
 from turncoat.sweep.prepared import prepared
 from turncoat.sweep.processes import processes
 from turncoat.sweep.stacks import Stack, by_seed, stacks
@@ -50,44 +53,52 @@ def sweep(
     experiment: Experiment,
     path: str | Path,
     progress: Progress | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     tell: Tell | None = None,
+    ray: str | None = None,
 ) -> Swept:
     """Train the cells that the store at ``path`` lacks; go on where an earlier sweep was cut off.
 
-    With ``jobs`` above 1 so many processes train at once, as far as there are stacks for them. Where another sweep
-    writes to the store, this one waits for its end, and trains what is then left. ``tell`` gets what should be said
-    meanwhile, line by line.
+    With ``jobs`` above 1 so many processes train at once, as far as there are stacks for them. ``ray`` trains on a
+    cluster: the one at this address, ``auto`` for the one that is there, ``any`` for one of this machine's cores where
+    none is; ``jobs`` is then how many stacks at most. Where another sweep writes to the store, this one waits for its
+    end, and trains what is then left. ``tell`` gets what should be said meanwhile, line by line.
 
     Raises:
-        TurncoatError: for an experiment that can't be run, before the store is touched; a store that can't be
-            written; and whatever goes wrong while a cell is trained.
+        TurncoatError: for an experiment that can't be run, or a cluster that is not there, before the store is
+            touched; a store that can't be written; and whatever goes wrong while a cell is trained.
     """
-    jobs = whole(jobs, "jobs", least=1)
-    tell = tell or _silent
-    file, pace = Path(path), Pace(checkpoint_interval())
+    jobs = None if jobs is None else whole(jobs, "jobs", least=1)
+    file, tell = Path(path), tell or _silent
     wanted, known = cells(experiment), known_keys(file)
-    plan = list(planned(wanted, known, experiment.device))
+    ask = _Asked(jobs, ray, experiment.device, Pace(checkpoint_interval()))
+    plan = list(planned(wanted, known, experiment.device, ask.at))
     if not plan:
         return Swept(wanted, 0)
-    with alone(file, tell), open_store(file, create=True) as store:
+    with ask.cluster(), alone(file, tell), open_store(file, create=True) as store:
         if (by_now := store.keys()) != known:
-            plan = list(planned(wanted, by_now, experiment.device))
-        train = _Training(store, {item.stack.key: item for item in plan}, progress or _silent)
-        train.by(_executor(jobs, len(plan), pace, tell))
+            plan = list(planned(wanted, by_now, experiment.device, ask.at))
+        if not plan:
+            return Swept(wanted, 0)
+        train = Training(store, plan, progress or _silent)
+        train.by(ask.executor(len(plan), tell))
     return Swept(wanted, train.trained)
 
 
-def planned(wanted: list[Cell], known: set[str], device: str) -> Iterator[Planned]:
-    """The stacks that are still to be trained, those of one data set and model after one another."""
+def planned(wanted: list[Cell], known: set[str], device: str, at: str | None = None) -> Iterator[Planned]:
+    """The stacks to be trained on ``device`` yet, those of one data set and model after one another.
+
+    They are made ``at`` another device where that one is not at hand.
+    """
+    at = at or device
     order = {problem: i for i, problem in enumerate(dict.fromkeys(cell.problem for cell in wanted))}
     for alike in sorted(by_seed(wanted), key=lambda group: order[group[0].problem]):
         if all(key(cell) in known for cell in alike):
             continue
-        model = prepared(alike[0].problem, alike[0].fingerprint, device).model
+        model = prepared(alike[0].problem, alike[0].fingerprint, at).model
         tile = tile_size(model, alike[0].federation, device)
         for stack in stacks(alike, tile, known, shapes(model), device):
-            yield Planned(stack, start(stack).steps(), lanes_for(model))
+            yield Planned(stack, start(dataclasses.replace(stack, device=at)).steps(), lanes_for(model))
 
 
 def checkpoint_interval() -> float:
@@ -107,15 +118,37 @@ def checkpoint_interval() -> float:
         ) from error
 
 
-def _executor(jobs: int, stacks: int, pace: Pace, tell: Tell) -> Executor:
-    """Who trains, as far as there is work."""
-    if jobs > stacks:
-        tell(f"jobs is {jobs}, but there is work for {stacks}: {stacks} start")
-        jobs = stacks
-    if jobs <= 1:
-        return partial(here, pace=pace)
-    prepared.cache_clear()  # each process holds the data; this one needs them no more
-    return partial(processes, pace=pace, count=jobs)
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """Where a sweep is to train."""
+
+    jobs: int | None
+    ray: str | None
+    device: str
+    pace: Pace
+
+    @property
+    def at(self) -> str:
+        """The device of this process: a cluster's GPUs are elsewhere."""
+        return self.device if self.ray is None else "cpu"
+
+    def cluster(self) -> AbstractContextManager[None]:
+        """The connection to the cluster, if one was asked for."""
+        return nullcontext() if self.ray is None else cluster(self.ray, self.device)
+
+    def executor(self, stacks: int, tell: Tell) -> Executor:
+        """Who trains, as far as there is work."""
+        count = self.jobs or 1
+        if count > stacks:
+            tell(f"jobs is {count}, but there is work for {stacks}: {stacks} start")
+        if self.ray is None and count == 1:
+            return partial(here, pace=self.pace)
+        prepared.cache_clear()  # those who train hold the data; this process needs them no more
+        if self.ray is None:
+            # as asked, not as started: sums end in other last bits with other threads, and a sweep may go on
+            threads = max(1, torch.get_num_threads() // count)
+            return partial(processes, pace=self.pace, count=min(count, stacks), threads=threads)
+        return partial(on_ray, pace=self.pace, device=self.device, most=self.jobs)
 
 
 def _silent(*_: object) -> None:
@@ -123,18 +156,19 @@ def _silent(*_: object) -> None:
 
 
 @dataclasses.dataclass
-class _Training:
+class Training:
     """What the one that owns the store does: it hands out stacks, and writes what becomes of them."""
 
     store: Store
-    plan: dict[str, Planned]
+    plan: list[Planned]
     progress: Progress
     trained: int = 0
     done: int = 0  # replica-steps of all stacks
     reached: dict[str, int] = dataclasses.field(default_factory=dict)  # and of each
 
     def __post_init__(self) -> None:
-        self.total = sum(item.steps for item in self.plan.values())
+        self.steps = {item.stack.key: item.steps for item in self.plan}
+        self.total = sum(self.steps.values())
 
     def by(self, executor: Executor) -> None:
         """Have the whole plan trained."""
@@ -144,7 +178,7 @@ class _Training:
 
     def jobs(self) -> Iterator[Job]:
         """The plan's stacks, each from its last checkpoint."""
-        for name, item in self.plan.items():
+        for item, name in zip(self.plan, self.steps, strict=True):
             saved = checkpoints.load(self.store, name)
             if saved is not None:
                 self.show(name, saved.steps)
@@ -160,7 +194,7 @@ class _Training:
         else:
             checkpoints.finish(self.store, name, told)
             self.trained += len(told.rows)
-            self.show(name, self.plan[name].steps)  # with what early stopping left out
+            self.show(name, self.steps[name])  # with what early stopping left out
 
     def show(self, name: str, steps: int) -> None:
         """Show how far all stacks are, now that this one has taken so many replica-steps."""

@@ -1,0 +1,257 @@
+"""An executor on a Ray cluster: stacks are plain tasks, and data go into its object store once.
+
+Ray starts tasks, moves what they need and tell, and says when one is lost. A lost one is handed out again from the last
+checkpoint that it told: nothing is trained otherwise for being trained twice.
+"""
+
+import dataclasses
+import importlib
+import itertools
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import turncoat
+from turncoat.data.dataset import Dataset
+from turncoat.errors import TurncoatError, reason
+from turncoat.sweep.executor import Event, Job, Pace, bundles, described, here
+from turncoat.sweep.prepared import checked, read
+from turncoat.sweep.problem import Problem
+from turncoat.sweep.unit import Checkpoint, Trained
+
+ANY = "any"  # the cluster that is there, or else one that is started on this machine for the sweep
+AUTO = "auto"  # the cluster that is there
+PROGRESS = 1.0  # seconds between two words of how far a stack is
+LOOK = 5.0  # seconds between two looks at how large the cluster is
+LOSSES = 3  # of one bundle with nothing told between them, after which it is at fault itself
+
+
+@contextmanager
+def cluster(address: str, device: str) -> Iterator[None]:
+    """While inside, Ray is connected; a connection that the caller has made is left as it is.
+
+    Raises:
+        TurncoatError: if Ray is not installed, no cluster answers there, or it can't train on such a device.
+    """
+    ray = _library()
+    own = not ray.is_initialized()
+    if own:
+        _connect(ray, address)
+    try:
+        if device not in ("cpu", "cuda"):
+            raise TurncoatError(
+                f"device is {device!r}, but on a cluster it is cpu or cuda: Ray deals the GPUs out"
+            )
+        if device == "cuda" and not ray.cluster_resources().get("GPU"):
+            raise TurncoatError("device is cuda, but no node of the cluster has a GPU; take cpu")
+        yield
+    finally:
+        if own:
+            ray.shutdown()
+
+
+def on_ray(
+    jobs: Iterable[Job], pace: Pace, device: str = "cpu", most: int | None = None
+) -> Generator[Event, None, None]:
+    """Train as tasks of the cluster, as many as it has room for; closing cancels them.
+
+    A task has one CPU, and one thread; or there are ``most`` at once, each with its share of the cluster.
+
+    Raises:
+        TurncoatError: if a task is lost again and again; and whatever goes wrong in one.
+    """
+    ray = _library()
+    tasks = _Tasks(ray, dataclasses.replace(pace, progress=PROGRESS), device, *_shares(ray, device, most))
+    waiting = bundles(jobs)
+    room, looked = 0, -LOOK
+    try:
+        while True:
+            if time.monotonic() - looked >= LOOK:
+                room, looked = min(tasks.room(), most or sys.maxsize), time.monotonic()
+            for bundle in itertools.islice(waiting, max(0, room - len(tasks.going))):
+                tasks.begin({job.stack.key: job for job in bundle})
+            if not tasks.going:
+                return
+            if (event := tasks.hear()) is not None:
+                yield event
+    finally:
+        for task in tasks.going:
+            with suppress(Exception):  # it may have ended, or its node
+                ray.cancel(task, force=True)
+
+
+@dataclasses.dataclass
+class _Sent:
+    """A bundle that is under way: what is left of it, with the last that it told; and its losses since."""
+
+    left: dict[str, Job]
+    losses: int = 0
+
+
+@dataclasses.dataclass
+class _Tasks:
+    """The tasks under way, and what they share."""
+
+    ray: Any
+    pace: Pace
+    device: str
+    cpus: int  # for each task: its threads
+    gpus: int
+    going: dict[Any, _Sent] = dataclasses.field(default_factory=dict)  # by the stream of its events
+    data: dict[Problem, Any] = dataclasses.field(default_factory=dict)
+
+    def room(self) -> int:
+        """How many tasks to keep with Ray: as many again as run, so that none waits for us."""
+        resources = self.ray.cluster_resources()
+        slots = resources.get("GPU", 0) / self.gpus if self.gpus else resources.get("CPU", 0) / self.cpus
+        return 2 * max(1, int(slots))
+
+    def begin(self, left: dict[str, Job], losses: int = 0) -> None:
+        """Hand out a bundle."""
+        first = next(iter(left.values())).stack.cells[0]
+        if first.problem not in self.data:  # the last one's stay as long as a task needs them
+            self.data = {first.problem: self.ray.put(checked(first.problem, first.fingerprint, read))}
+        task = self.ray.remote(
+            num_cpus=self.cpus, num_gpus=self.gpus, num_returns="streaming", max_retries=0
+        )(_train)
+        source = Fetched(self.data[first.problem])
+        events = task.remote(
+            list(left.values()), self.pace, self.cpus, source, turncoat.__version__, str(Path.cwd())
+        )
+        self.going[events] = _Sent(left, losses)
+
+    def hear(self) -> Event | None:
+        """The next event of any task; None where one has ended or was lost.
+
+        Raises:
+            TurncoatError: if a task is lost again and again; and whatever went wrong in it.
+        """
+        errors = self.ray.exceptions
+        (events,), _ = self.ray.wait(list(self.going), num_returns=1)
+        sent = self.going[events]
+        try:
+            name, told = self.ray.get(next(events))
+        except StopIteration:
+            del self.going[events]
+            return None
+        except errors.RayTaskError as error:
+            raise error.cause from error
+        except errors.RayError as error:
+            del self.going[events]
+            with suppress(Exception):
+                self.ray.cancel(events, force=True)
+            self.again(sent, error)
+            return None
+        if isinstance(told, Checkpoint):
+            sent.left[name] = dataclasses.replace(sent.left[name], saved=told)
+            sent.losses = 0
+        elif isinstance(told, Trained):
+            del sent.left[name]
+            sent.losses = 0
+        return name, told
+
+    def again(self, sent: _Sent, error: Exception) -> None:
+        """Hand out what a lost task has left, from where it last was.
+
+        Raises:
+            TurncoatError: if that was done before, and nothing came of it.
+        """
+        if sent.losses == LOSSES:
+            raise TurncoatError(
+                f"a worker was lost {LOSSES + 1} times ({reason(error)}) while training"
+                f" {described(job.stack for job in sent.left.values())}"
+            ) from error
+        if sent.left:
+            self.begin(sent.left, sent.losses + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fetched:
+    """Data that lie in the object store."""
+
+    reference: Any
+
+    def __call__(self, problem: Problem) -> Dataset:
+        """Bring them to this process."""
+        found: Dataset = _library().get(self.reference)
+        return found
+
+
+def _train(
+    bundle: list[Job], pace: Pace, threads: int, source: Fetched, version: str, folder: str
+) -> Iterator[Event]:
+    """What a task does, on its node."""
+    if version != turncoat.__version__:
+        raise TurncoatError(
+            f"node {socket.gethostname()} has turncoat {turncoat.__version__}, but the sweep is of {version}:"
+            " install the same on every node"
+        )
+    torch.set_num_threads(threads)
+    if folder not in sys.path:  # where models of one's own are looked for
+        sys.path.append(folder)
+    yield from here(bundle, pace, source)
+
+
+def _shares(ray: Any, device: str, most: int | None) -> tuple[int, int]:
+    """CPUs and GPUs of each task: a share of the cluster's that fits on every node, whatever is to be trained."""
+    if device == "cuda" or most is None:
+        return 1, int(device == "cuda")
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    return max(1, min([sum(nodes) // most, *(cpus for cpus in nodes if cpus)])), 0
+
+
+def _library() -> Any:
+    with suppress(ImportError):
+        ray = importlib.import_module("ray")
+        if hasattr(ray, "init"):  # a folder of that name, such as Ray makes in /tmp, can be imported too
+            return ray
+    raise TurncoatError("--ray needs Ray, which is not installed: pip install 'turncoat[ray]'")
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Connect to the cluster at this address, or start one.
+
+    Raises:
+        TurncoatError: if none answers there.
+    """
+    named = os.environ.get("RAY_ADDRESS", address) if address in (ANY, AUTO) else address
+    if named not in (ANY, AUTO):
+        _refuse_silence(named)
+    try:
+        ray.init(
+            address=None if named == ANY else named,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise _silent(named, reason(error)) from error
+
+
+def _refuse_silence(address: str) -> None:
+    """Refuse what is no address, and one at which nobody listens: Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or "/" in address or not port.isdecimal():
+        raise TurncoatError(
+            f"--ray {address}: no address of a cluster; write HOST:PORT, or --ray alone for the cluster that is there,"
+            " after FILE; from outside a cluster: ray job submit"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise _silent(address, str(error)) from error
+
+
+def _silent(address: str, why: str) -> TurncoatError:
+    return TurncoatError(
+        f"--ray {address}: no Ray cluster answers there ({why}); start one with: ray start --head, or type --ray alone"
+        " for one on this machine's cores"
+    )
