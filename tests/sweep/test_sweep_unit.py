@@ -11,7 +11,7 @@ from turncoat import TurncoatError
 from turncoat.sweep import executor, experiment, runner
 from turncoat.sweep.executor import Job, Pace, bundles, here
 from turncoat.sweep.stacks import Stack
-from turncoat.sweep.unit import Checkpoint, Reached, Trained, train_stack
+from turncoat.sweep.unit import Checkpoint, Reached, Trained, start, train_stack
 
 KEYS = {"epochs": 2, "batch_size": 256, "learning_rate": 0.5, "seeds": 2, "write_access": [0.3, 1.0]}
 
@@ -42,7 +42,7 @@ def test_a_stack_goes_on_from_any_of_its_moments(stack: Stack) -> None:
     whole = ended(train_stack(stack))
     assert len(whole.rows) == len(stack.cells)
     steps = [moment.steps for moment in train_stack(stack) if isinstance(moment, Reached)]
-    assert steps == sorted(set(steps)) and steps[-1] == runner.start(stack).steps()
+    assert steps == sorted(set(steps)) and steps[-1] == start(stack).steps()
     for cut in (0, len(steps) // 2, len(steps) - 1):
         moments = train_stack(stack)
         for _ in range(cut):
