@@ -161,6 +161,8 @@ FIELDS = {
         "aggregator",
         "tolerated",
         "worker_momentum",
+        "participation",
+        "weighting",
     ],
     turncoat.train: ["dataset", "model", "threats", "seeds", "recipe", "device", "federation", "progress"],
     turncoat.worst_flips: [

@@ -108,6 +108,14 @@ def test_partitions_that_cannot_be(n, workers, partition, said):
         ({"workers": 4, "aggregator": "nnm+nnm+mean"}, "makes no sense|twice"),
         ({"workers": 4, "partition": "niid"}, "unknown partition"),
         ({"workers": 4, "tolerated": -2}, "tolerated is -2"),
+        ({"workers": 4, "participation": 0}, "participation is 0, so nobody sends anything"),
+        ({"workers": 4, "participation": 1.5}, "participation is 1.5, but it is a share"),
+        ({"participation": 0.5}, "participation = 0.5 needs workers"),
+        ({"workers": 4, "weighting": "sized"}, "unknown weighting 'sized'; did you mean 'size'"),
+        (
+            {"workers": 4, "weighting": "size", "aggregator": "median"},
+            "weighting 'size' is for aggregator 'mean'",
+        ),
     ],
 )
 def test_settings_that_cannot_be(fields, said):

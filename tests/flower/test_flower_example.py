@@ -23,7 +23,7 @@ from turncoat import Federation, Recipe, Threat, load, train
 from turncoat.sweep.store import open_store
 
 APP = Path(__file__).parents[2] / "examples" / "flower"
-ROUNDS, SEEDS = 12, (0, 1, 2)
+ROUNDS, SEEDS = 6, (0, 1, 2)
 
 
 def run_config(**own) -> dict:
@@ -47,22 +47,24 @@ def played(app, **own) -> None:
     server_app.app(grid, next(iter(grid.contexts.values())))
 
 
-@pytest.mark.parametrize("selection", ["optimal", "random", "none"])
-def test_accuracies_are_those_of_our_own_federation(app, tmp_path, selection):
+@pytest.mark.parametrize(
+    ("rule", "selection"), [("mean", "optimal"), ("median", "optimal"), ("median", "none")]
+)
+def test_accuracies_are_those_of_our_own_federation(app, tmp_path, rule, selection):
     store = tmp_path / "flower.db"
     for seed in SEEDS:
-        played(app, store=str(store), aggregator="median", selection=selection, seed=seed)
+        played(app, store=str(store), aggregator=rule, selection=selection, seed=seed)
     with open_store(store) as opened:
         theirs = np.array([record.curves[-1, 0] for record in opened.records()])
-        federation = Federation(workers=10, hostile=3, local_steps=9, aggregator="median")
         row = opened.curves().iloc[0]
-    assert (row["workers"], row["hostile"], row["aggregator"], row["local_steps"]) == (10, 3, "median", 9)
+    assert (row["workers"], row["hostile"], row["aggregator"], row["local_steps"]) == (10, 3, rule, 9)
     recipe = Recipe(epochs=ROUNDS, batch_size=16, learning_rate=0.2)
+    federation = Federation(workers=10, hostile=3, local_steps=9, aggregator=rule)
     attack = [] if selection == "none" else [Threat(selection=selection, knowledge="local")]
     ours = train(load("digits"), threats=attack, seeds=SEEDS, recipe=recipe, federation=federation)
     last = [run.curve("accuracy")[-1] for run in ours.runs if run.threat.is_clean == (not attack)]
     spread = max(np.std(last, ddof=1), np.std(theirs, ddof=1))
-    assert abs(np.mean(last) - theirs.mean()) <= 3 * spread + 0.005
+    assert abs(np.mean(last) - theirs.mean()) <= 2 * spread
 
 
 def test_the_attack_harms_and_the_rule_helps(app, tmp_path):

@@ -84,6 +84,8 @@ def test_defaults_stay_as_they_are() -> None:
         "aggregator": "mean",
         "tolerated": -1,
         "worker_momentum": 0.0,
+        "participation": 1.0,
+        "weighting": "equal",
         "write_access": 0.0,
         "local_budget": 1.0,
         "goal": "untargeted",

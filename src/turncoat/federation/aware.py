@@ -30,7 +30,8 @@ class Sample:
     """Some rounds of a crowd, as far as an attacker can see them."""
 
     crowd: Crowd
-    rounds: Int[Tensor, "s w b"]
+    rounds: Int[Tensor, "s m b"]
+    who: Int[Tensor, "s m"]  # the workers that take part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,16 +51,16 @@ class Trial:
         """⟨A, Δ⟩ of the true aggregate, the mean over the rounds: the more, the worse for the server."""
         toward = pack(self.model, self.direction)
         crowd = self.sample.crowd
-        rule, f = crowd.aggregate, crowd.federation.f
-        return torch.stack([(rule(m, f) * toward).sum(1) for m in self._messages(chosen)]).mean(0)
+        sent_by = zip(self._messages(chosen), self.sample.who, strict=True)
+        return torch.stack([(crowd.update(m, who) * toward).sum(1) for m, who in sent_by]).mean(0)
 
     def _messages(self, chosen: Int[Tensor, "m r"]) -> list[Float[Tensor, "r w p"]]:
         flipped = self.y.unsqueeze(1).repeat(1, chosen.shape[1])
         flipped[self.own] = chosen.to(flipped.dtype)
         crowd = self.sample.crowd
-        hostile = crowd.federation.hostile
         found = []
-        for rows in self.sample.rounds:
+        for rows, who in zip(self.sample.rounds, self.sample.who, strict=True):
+            hostile = crowd.hostile_of(who)
             labels = self.y[rows].unsqueeze(2).repeat(1, 1, chosen.shape[1])
             labels[:hostile] = flipped[rows[:hostile]]
             found.append(sent(self.model, crowd, self.params, self.x[rows], labels, self.rate))

@@ -5,10 +5,11 @@ import itertools
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.errors import TurncoatError
+from turncoat.federation.aggregators.averages import weighted_mean
 from turncoat.federation.aggregators.chain import aggregator, chained_names
 from turncoat.federation.federation import Federation
 from turncoat.federation.messages import pack
@@ -26,7 +27,7 @@ class Crowd:
     shards: tuple[Int[Tensor, " _"], ...]
     aggregate: Callable[[Tensor, int], Tensor]
     batch: int  # examples that a worker uses between two reports
-    rounds: int  # reports per epoch: as many as it takes to see about all of the data once
+    rounds: int  # rounds of an epoch: as many as it takes to see about all of the data once
     watched: frozenset[int]  # steps of the whole run whose messages are looked at
 
     @property
@@ -41,6 +42,26 @@ class Crowd:
     def order(self) -> Int[Tensor, " n"]:
         """All examples, worker by worker: the hostile ones' come first."""
         return torch.cat(self.shards)
+
+    def present(self, seed: int, epoch: int, turn: int) -> Int[Tensor, " m"]:
+        """Who takes part in a round of an epoch, in the order of the workers: so the hostile ones come first."""
+        workers = self.federation.workers
+        if self.federation.present == workers:
+            return torch.arange(workers)
+        drawn = torch.randperm(workers, generator=generator(seed, "participation", epoch, turn))
+        return drawn[: self.federation.present].sort().values
+
+    def hostile_of(self, who: Int[Tensor, " m"]) -> int:
+        """How many of these workers are hostile."""
+        return int((who < self.federation.hostile).sum())
+
+    def update(self, messages: Float[Tensor, "r m p"], who: Int[Tensor, " m"]) -> Float[Tensor, "r p"]:
+        """What the server makes of the messages of these workers."""
+        f = self.federation.f
+        if self.federation.weighting == "size":
+            sizes = torch.tensor([len(self.shards[i]) for i in who.tolist()])
+            return weighted_mean(messages, f, weights=sizes)
+        return self.aggregate(messages, f)
 
     def epoch(self, seed: int, epoch: int) -> Int[Tensor, "t w b"]:
         """Every worker's examples for every report of an epoch: its own shard in a new order, again and again."""
@@ -65,10 +86,10 @@ def enlist(
     named = [] if callable(federation.aggregator) else chained_names(federation.aggregator)
     head = head_block(model) if "lfighter" in named else (0, 2, 1)
     rule = aggregator(federation.aggregator, head=head)
-    blank = torch.zeros(1, federation.workers, head[0] + head[1] * head[2])
+    blank = torch.zeros(1, federation.present, head[0] + head[1] * head[2])
     rule(blank, federation.f)  # tells if f is too large
     batch = batch_size * federation.local_steps
-    rounds = max(1, -(-len(y) // (federation.workers * batch)))
+    rounds = max(1, -(-len(y) // (federation.present * batch)))
     return Crowd(
         federation=federation,
         shards=tuple(shard.to(y.device) for shard in shards),

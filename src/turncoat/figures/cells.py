@@ -10,6 +10,7 @@ import pandas as pd
 from turncoat import errors
 from turncoat.analysis import pairs
 from turncoat.analysis.reached import reached
+from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 from turncoat.own_code import split
 from turncoat.recipe import Recipe
@@ -25,7 +26,7 @@ AXES = ["write_access", "local_budget"]
 BLIND = ("goal", "knowledge", "aware")  # mean nothing to random flips
 HOW = tuple(name for name in descriptions(Threat) if name not in CELL)
 SETTING = ("dataset", "fingerprint", "scale", "model", *descriptions(Recipe))
-FEDERATION = ("workers", "partition", "local_steps", "aggregator", "tolerated", "worker_momentum")
+FEDERATION = tuple(name for name in descriptions(Federation) if name != "hostile")
 MEASURED = {*CURVES, "epoch", "seed", "chance", "step_stability"}
 RANDOM = "random"
 

@@ -12,6 +12,7 @@ from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.aware import Sample, seen, sent
 from turncoat.federation.crowd import Crowd
+from turncoat.federation.federation import Federation
 from turncoat.federation.messages import example_norms, unpack
 from turncoat.federation.visibility import SIGNS, label_shift, signs
 from turncoat.randomness import generator
@@ -35,7 +36,7 @@ class Federated:
         return False
 
     def steps(self, task: Task) -> int:
-        """As many as the workers report."""
+        """As many as the server has rounds."""
         return self.crowd.rounds
 
     def batches(self, task: Task, epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
@@ -49,26 +50,31 @@ class Federated:
         sizes = torch.full((len(threats),), blocks[-1][1] if blocks else 0, device=task.x.device)
         sample = None
         if threats[0].aware:
-            sample = self._sample(crowd.epoch(task.seed, epoch), threats[0])
+            rounds = seen(crowd.epoch(task.seed, epoch), crowd.federation.hostile, threats[0].knowledge)
+            who = torch.stack([crowd.present(task.seed, epoch, turn) for turn in range(len(rounds))])
+            own = torch.stack([all_rows[some] for all_rows, some in zip(rounds, who, strict=True)])
+            sample = Sample(crowd, own, who)
         return Rows(task.x, task.y, crowd.order, sizes, blocks, sample)
 
     def step(self, task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
-        """All replicas take one step on their workers' messages."""
+        """All replicas take one step on the messages of the workers that take part."""
         crowd = self.crowd
+        who = crowd.present(task.seed, state.epoch, state.row)
+        rows = rows if len(who) == len(rows) else rows[who]
         assert state.labels is not None
         x = task.x.index_select(0, rows.flatten()).unflatten(0, rows.shape)
         labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
         if task.schedule == "step":
-            labels = self._attacked(task, state, rows, x, labels)
+            labels = self._attacked(task, state, rows, who, x, labels)
         messages = sent(task.model, crowd, state.params, x, labels, task.recipe.learning_rate)
         if crowd.federation.worker_momentum:
-            messages = _with_momentum(state, messages, crowd.federation.worker_momentum)
-        messages = forge(task, state, crowd, messages)
+            messages = _with_momentum(state, messages, who, crowd.federation)
+        messages = forge(task, state, crowd.hostile_of(who), messages)
         if state.step in crowd.watched:
-            _watch(task, state, crowd, rows, x, labels, messages)
-        update = crowd.aggregate(messages, crowd.federation.f)
+            _watch(task, state, crowd, who, rows, x, labels, messages)
+        update = crowd.update(messages, who)
         _apply(task, state, crowd, update)
-        own = slice(0, crowd.federation.hostile)
+        own = slice(0, crowd.hostile_of(who))
         attackers_step(task, state, rows[own].flatten(), x[own].flatten(0, 1))
 
     def samples(self, replicas: int) -> np.ndarray:
@@ -76,11 +82,17 @@ class Federated:
         return np.full((len(self.crowd.watched), replicas, len(self.crowd.shards), len(SIGNS)), np.nan)
 
     def _attacked(
-        self, task: Task, state: RunState, rows: Tensor, x: Tensor, labels: Integer[Tensor, "w b r"]
+        self,
+        task: Task,
+        state: RunState,
+        rows: Int[Tensor, "w b"],
+        who: Int[Tensor, " w"],
+        x: Tensor,
+        labels: Integer[Tensor, "w b r"],
     ) -> Integer[Tensor, "w b r"]:
         """Schedule "step": the attacker's turn on its workers' batches of this very step."""
         w, b = rows.shape
-        hostile = self.crowd.federation.hostile
+        hostile = self.crowd.hostile_of(who)
         y = task.y[rows.flatten()]
         labels = labels.clone()
         blocks = tuple((i * b, (i + 1) * b) for i in range(hostile))
@@ -90,22 +102,21 @@ class Federated:
         for group in groups(task, state):
             sizes = torch.full((len(group.threats),), hostile * b, device=rows.device)
             threat = group.threats[0]
-            sample = self._sample(order.view(1, w, b), threat) if threat.aware else None
+            sample = None
+            if threat.aware:
+                round_ = seen(order.view(1, w, b), hostile, threat.knowledge)
+                sample = Sample(self.crowd, round_, who.unsqueeze(0))
             batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, sample)
             outcome = decide(task, state, group, batch, (state.epoch, state.row))
             outcome.write(labels.flatten(0, 1))
             state.note(outcome.columns, outcome.report, share=1 / self.crowd.rounds)
         return labels
 
-    def _sample(self, rounds: Int[Tensor, "t w b"], threat: Threat) -> Sample:
-        return Sample(self.crowd, seen(rounds, self.crowd.federation.hostile, threat.knowledge))
-
 
 def forge(
-    task: Task, state: RunState, crowd: Crowd, messages: Float[Tensor, "r w p"]
+    task: Task, state: RunState, hostile: int, messages: Float[Tensor, "r w p"]
 ) -> Float[Tensor, "r w p"]:
-    """Put gradient attacks, where a replica's threat is one, in the place of its hostile workers' messages."""
-    hostile = crowd.federation.hostile
+    """Put gradient attacks, where a replica's threat is one, in the place of the first ``hostile`` messages."""
     for name, attack in GRADIENT_ATTACKS.items():
         columns = [c for c, i in enumerate(state.alive.tolist()) if task.threats[i].selection == name]
         if columns and 0 < hostile < messages.shape[1]:
@@ -116,17 +127,23 @@ def forge(
     return messages
 
 
-def _with_momentum(state: RunState, sent: Float[Tensor, "r w p"], beta: float) -> Float[Tensor, "r w p"]:
+def _with_momentum(
+    state: RunState, sent: Float[Tensor, "r m p"], who: Int[Tensor, " m"], federation: Federation
+) -> Float[Tensor, "r m p"]:
+    """Running means of the workers that take part; the others' stay as they are."""
     if state.memory is None:
-        state.memory = torch.zeros_like(sent)
-    state.memory = state.memory.mul(beta).add_(sent, alpha=1 - beta)
-    return state.memory
+        state.memory = sent.new_zeros(len(sent), federation.workers, sent.shape[2])
+    beta = federation.worker_momentum
+    own = state.memory[:, who].mul(beta).add_(sent, alpha=1 - beta)
+    state.memory = state.memory.index_copy(1, who.to(own.device), own)
+    return own
 
 
 def _watch(
     task: Task,
     state: RunState,
     crowd: Crowd,
+    who: Int[Tensor, " w"],
     rows: Int[Tensor, "w b"],
     x: Tensor,
     labels: Integer[Tensor, "w b r"],
@@ -139,9 +156,10 @@ def _watch(
     ]
     classes = task.model.classes
     shifts = [label_shift(new, task.y[own], classes) for new, own in zip(labels, rows, strict=True)]
-    found = signs(sent, crowd.federation.hostile, torch.stack(norms), torch.stack(shifts))
+    found = signs(sent, crowd.hostile_of(who), torch.stack(norms), torch.stack(shifts))
     turn = sorted(crowd.watched).index(state.step)
-    state.samples[turn][state.alive.cpu().numpy()] = found.cpu().numpy()
+    there = np.ix_(state.alive.cpu().numpy(), who.numpy())
+    state.samples[turn][there] = found.cpu().numpy()
 
 
 def _apply(task: Task, state: RunState, crowd: Crowd, update: Float[Tensor, "r p"]) -> None:

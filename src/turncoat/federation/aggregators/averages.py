@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from turncoat.federation.aggregators.contract import Limit, batched
@@ -25,3 +25,24 @@ def mean(messages: Float[Tensor, "r w p"], f: int) -> Float[Tensor, "r p"]:
         return average
     sound = messages.isfinite().all(-1, keepdim=True)
     return torch.where(sound, messages, 0).sum(1) / sound.sum(1)
+
+
+@batched(Limit("mean", 1, 0, "at least one honest worker"))
+def weighted_mean(
+    messages: Float[Tensor, "r w p"], f: int, *, weights: Shaped[Tensor, " w"]
+) -> Float[Tensor, "r p"]:
+    """Average all messages, each as often as its weight says; broken ones as in ``mean``.
+
+    Raises:
+        TurncoatError: if f >= w.
+
+    Source: McMahan et al. 2017, "Communication-efficient learning of deep networks from decentralized data",
+    Algorithm 1, where the weights are the numbers of examples.
+    """
+    share = weights.to(messages).expand(messages.shape[:2])
+    average = torch.einsum("rw,rwp->rp", share, messages) / share.sum(1, keepdim=True)
+    if f == 0 or math.isfinite(average.sum().item()):
+        return average
+    sound = messages.isfinite().all(-1, keepdim=True)
+    share = share * sound.squeeze(-1)
+    return torch.einsum("rw,rwp->rp", share, torch.where(sound, messages, 0)) / share.sum(1, keepdim=True)
