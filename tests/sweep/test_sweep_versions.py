@@ -69,6 +69,7 @@ def test_defaults_stay_as_they_are() -> None:
         "model": "logistic",
         "drop": None,
         "group": None,
+        "workers_from": None,
         "epochs": 200,
         "batch_size": 64,
         "learning_rate": 0.001,

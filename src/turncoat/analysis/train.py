@@ -88,7 +88,7 @@ def _warn_of_idle(
     nobody = all(threat.is_clean for threat in placed)
     for threat, here in zip(threats, placed, strict=True):
         if nobody or not here.is_clean:
-            for told in complaints(threat, here, recipe, federation, dataset.y, seed):
+            for told in complaints(threat, here, recipe, federation, dataset.y, seed, dataset.holder):
                 errors.warn(f"idle-threat: {written(threat)}: {told}", errors.IdleThreatWarning)
 
 

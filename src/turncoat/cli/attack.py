@@ -83,7 +83,7 @@ def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
 
     if cell.threat.selection in GRADIENT_ATTACKS:
         return
-    here = reach(cell.threat, cell.recipe, cell.federation, dataset.y, cell.seed)
+    here = reach(cell.threat, cell.recipe, cell.federation, dataset.y, cell.seed, dataset.holder)
     short = here.shortage(options.flag("write_access"), options.flag("local_budget"))
     if short:
         raise TurncoatError(short)

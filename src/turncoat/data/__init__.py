@@ -8,6 +8,7 @@ from turncoat.data import catalogue, download
 from turncoat.data.catalogue import Collection
 from turncoat.data.dataset import TEST_SHARE, Dataset, build, from_arrays
 from turncoat.data.files import read_file
+from turncoat.data.holders import read_folder
 from turncoat.data.scale import SCALES
 from turncoat.data.source import only
 from turncoat.data.tables import Asked
@@ -41,13 +42,15 @@ def load(
     test_share: float = TEST_SHARE,
     seed: int = 0,
     fetch: bool = True,
+    workers_from: str | None = None,
 ) -> Dataset:
-    """Return a data set by name, or of a .npz, .csv, .tsv or .parquet file of one's own (.csv.gz too).
+    """Return a data set by name, or of a .npz, .csv, .tsv or .parquet file of one's own (.csv.gz too), or of a folder.
 
     Official files that are absent are fetched first, unless ``fetch`` is False.
     ``label`` names a table's label column, ``drop`` columns to leave out (several, or one text with commas), and
     rows of one value in the column ``group`` stay on one side of the split. ``test_share`` and ``seed`` say how a
-    file is split that has no test part of its own.
+    file is split that has no test part of its own. A folder holds one file for each worker of a federation; in a
+    table, ``workers_from`` names the column that says who holds a row: ``Federation(partition="given", …)``.
 
     Raises:
         TurncoatError: if the name or scale is unknown, or the files cannot be had or used.
@@ -58,8 +61,12 @@ def load(
     if not isinstance(fetch, bool):
         raise TurncoatError(f"fetch is {shown(fetch)}, but must be True or False")
     if not isinstance(name, str | Path) or str(name) not in DATASETS:
-        path = _own_path(name)
-        return read_file(path, Asked(label, _listed(drop), group), test_share, seed, scale)
+        asked = Asked(label, _listed(drop), group, workers_from)
+        return _own(_own_path(name), asked, test_share, seed, scale)
+    if workers_from is not None:
+        raise TurncoatError(
+            f"{name} does not say who holds what: leave workers_from out, or give a table or a folder of your own"
+        )
     if any(value is not None for value in (label, drop, group)) or test_share != TEST_SHARE or seed != 0:
         raise TurncoatError(
             f"{name} has its labels and a fixed test part; label, drop, group, test_share and seed are for your own"
@@ -157,6 +164,19 @@ def _listed(drop: str | Sequence[str] | None) -> tuple[str, ...]:
     """
     names = [part.strip() for part in drop.split(",")] if isinstance(drop, str) else list(drop or ())
     return tuple(dict.fromkeys(text(name, "a column to drop") for name in names))
+
+
+def _own(path: Path, asked: Asked, test_share: float, seed: int, scale: str) -> Dataset:
+    if asked.worker is not None:
+        text(asked.worker, "workers_from")
+    if not path.is_dir():
+        return read_file(path, asked, test_share, seed, scale)
+    if asked.worker is not None:
+        raise TurncoatError(
+            f"{path}: a folder holds one file for each worker, so workers_from={asked.worker!r} does nothing: leave it"
+            " out"
+        )
+    return read_folder(path, asked, test_share, seed, scale)
 
 
 def _own_path(name: str | Path) -> Path:

@@ -25,6 +25,8 @@ TEST_SHARE = 0.2  # held out where data have no test part of their own
 class Dataset:
     """Training and test examples; ``shape`` is one example's shape before flattening, channel first.
 
+    Where workers hold the training examples, ``holders`` are their names and ``holder`` the number of each example's.
+
     Raises:
         TurncoatError: if a part is empty, shapes disagree, features are not finite, or labels are not
             0..classes-1 with at least 2 of them in the training data.
@@ -40,6 +42,8 @@ class Dataset:
     scale: str
     class_names: tuple[str, ...] = ()
     origin: Origin | None = None  # of a table: its rows, and what became of its columns
+    holders: tuple[str, ...] = ()
+    holder: Int64[Tensor, " n"] | None = None
 
     def __post_init__(self) -> None:
         text(self.name, "name")
@@ -62,6 +66,19 @@ class Dataset:
         if self.class_names and len(self.class_names) != self.classes:
             raise TurncoatError(
                 f"{self.name}: {len(self.class_names)} class names for {self.classes} classes; give one each"
+            )
+        self._check_holders()
+
+    def _check_holders(self) -> None:
+        if self.holder is None and not self.holders:
+            return
+        if not isinstance(self.holders, tuple) or not isinstance(self.holder, Tensor):
+            raise TurncoatError(f"{self.name}: holders and holder must come together; give both or neither")
+        known = range(len(self.holders))
+        if len(self.holder) != self.n or set(self.holder.unique().tolist()) != set(known):
+            raise TurncoatError(
+                f"{self.name}: holder must be a number from 0 to {len(self.holders) - 1} for each of {self.n} training"
+                " examples, and every holder have one"
             )
 
     def __repr__(self) -> str:
@@ -87,6 +104,9 @@ class Dataset:
         digest = hashlib.sha256(repr(header).encode())
         for part in (self.x, self.y, self.x_test, self.y_test):
             digest.update(part.contiguous().numpy(force=True).data.cast("B"))
+        if self.holder is not None:
+            digest.update(repr(self.holders).encode())
+            digest.update(self.holder.contiguous().numpy(force=True).data.cast("B"))
         return digest.hexdigest()[:16]
 
     def to(self, device: str | torch.device) -> "Dataset":
@@ -118,6 +138,23 @@ def build(source: Source, name: str, scale: str) -> Dataset:
     x, x_test = scaled(torch.from_numpy(source.x), torch.from_numpy(source.x_test), source.span)
     y, y_test = (torch.from_numpy(part.astype(np.int64)) for part in (source.y, source.y_test))
     return Dataset(name, x, y, x_test, y_test, source.classes, source.shape, scale, source.class_names)
+
+
+def held_by(data: Dataset, workers: np.ndarray, kept: np.ndarray) -> Dataset:
+    """The same data, of which workers hold each its own: ``workers`` are their names, of ``kept`` and other rows.
+
+    Raises:
+        TurncoatError: if a worker holds nothing but test rows.
+    """
+    names, numbers = np.unique(workers, return_inverse=True)
+    holder = torch.from_numpy(numbers[kept].astype(np.int64))
+    empty = sorted(set(range(len(names))) - set(holder.tolist()))
+    if empty:
+        raise TurncoatError(
+            f"{data.name}: all rows of worker {str(names[empty[0]])!r} are held out for testing: give it more, or a"
+            " smaller test_share"
+        )
+    return replace(data, holder=holder, holders=tuple(names.tolist()))
 
 
 @known_arguments

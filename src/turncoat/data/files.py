@@ -3,6 +3,7 @@
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,16 +24,25 @@ def read_file(path: Path, asked: Asked, test_share: float, seed: int, scale: str
     if ending_of(path) not in (".npz", *TABLES):
         raise TurncoatError(f"{path}: ends in {path.suffix.lower()!r}, but data files end in {ENDINGS}")
     if not path.is_file():
-        told = "is a folder" if path.is_dir() else "there is no such file"
-        raise TurncoatError(f"{path}: {told}; give the path of a {ENDINGS} file")
+        raise TurncoatError(f"{path}: there is no such file; give the path of a {ENDINGS} file")
     if path.stat().st_size == 0:
         raise TurncoatError(f"{path}: the file is empty")
     if ending_of(path) == ".npz":
-        given = [f"{name}={value!r}" for name, value in asked._asdict().items() if value]
-        if given:
-            raise TurncoatError(f"{path}: {given[0]} is for tables; an .npz file has its labels in 'y'")
+        refuse_asked(path, asked)
         return from_npz(path, test_share, seed, scale)
     return from_table(path, asked, test_share, seed, scale)
+
+
+def refuse_asked(path: Path, asked: Asked) -> None:
+    """Refuse what is asked of a table, for an archive.
+
+    Raises:
+        TurncoatError: names the first of it.
+    """
+    named = asked._asdict() | {"workers_from": asked.worker}
+    given = [f"{name}={value!r}" for name, value in named.items() if value and name != "worker"]
+    if given:
+        raise TurncoatError(f"{path}: {given[0]} is for tables; an .npz file has its labels in 'y'")
 
 
 def from_npz(path: Path, test_share: float, seed: int, scale: str) -> Dataset:
@@ -40,6 +50,19 @@ def from_npz(path: Path, test_share: float, seed: int, scale: str) -> Dataset:
 
     Raises:
         TurncoatError: if the archive is damaged, an array is absent or unknown, or as for from_arrays.
+    """
+    arrays = read_arrays(path)
+    features, labels = arrays.pop("x"), arrays.pop("y")
+    return from_arrays(
+        features, labels, name=path.name, test_share=test_share, seed=seed, scale=scale, **arrays
+    )
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """The arrays of an archive, x and y among them.
+
+    Raises:
+        TurncoatError: if the archive is damaged, or an array is absent or unknown.
     """
     try:
         with path.open("rb") as file:
@@ -61,7 +84,4 @@ def from_npz(path: Path, test_share: float, seed: int, scale: str) -> Dataset:
         raise TurncoatError(
             f"{path}: array {absent[0]!r} is missing; write it with numpy.savez(path, x=x, y=y)"
         )
-    features, labels = arrays.pop("x"), arrays.pop("y")
-    return from_arrays(
-        features, labels, name=path.name, test_share=test_share, seed=seed, scale=scale, **arrays
-    )
+    return arrays

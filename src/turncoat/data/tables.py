@@ -12,7 +12,7 @@ from pandas.api import types
 
 from turncoat.data import columns, separated
 from turncoat.data.checks import listed, named_classes
-from turncoat.data.dataset import Dataset, build
+from turncoat.data.dataset import Dataset, build, held_by
 from turncoat.data.origin import Origin
 from turncoat.data.source import Source
 from turncoat.data.split import grouped, stratified
@@ -22,11 +22,12 @@ _INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")  # as Python writes it, within 64 bi
 
 
 class Asked(NamedTuple):
-    """How a table is to be read: its label column, columns to leave out, and one whose rows stay together."""
+    """How a table is to be read: its label column, what to leave out, whose rows stay together, who holds them."""
 
     label: str | None = None
     drop: tuple[str, ...] = ()
     group: str | None = None
+    worker: str | None = None  # the column that names who holds a row
 
 
 def ending_of(path: Path) -> str:
@@ -46,7 +47,17 @@ def from_table(path: Path, asked: Asked, test_share: float, seed: int, scale: st
         TurncoatError: if the table is damaged, a named column is absent, the label column is not of classes, or
             another cannot be a feature.
     """
-    frame = read_table(path, asked.label)
+    return from_frame(path, path.name, read_table(path, asked.label), asked, test_share, seed, scale)
+
+
+def from_frame(
+    path: Path, name: str, frame: pd.DataFrame, asked: Asked, test_share: float, seed: int, scale: str
+) -> Dataset:
+    """The same of a table that was read; ``path`` is what messages call it.
+
+    Raises:
+        TurncoatError: as ``from_table``, or if it does not say of every row who holds it.
+    """
     column = _label_column(path, frame, asked.label)
     aside = _aside(path, frame, column, asked)
     values = _classes(path, frame, column)
@@ -56,23 +67,39 @@ def from_table(path: Path, asked: Asked, test_share: float, seed: int, scale: st
     else:
         kept, held_out = grouped(values, frame[asked.group], test_share, seed, str(path), asked.group)
     x, done, features = columns.encode(path, frame.drop(columns=[column]), kept, aside)
+    workers = None if asked.worker is None else _workers(path, frame[asked.worker])
     del frame
     parts = (x[kept], y[kept], x[held_out], y[held_out])
-    made = build(Source(*parts, len(names), (x.shape[1],), None, names), path.name, scale)
-    return replace(made, origin=Origin(kept, held_out, done, features))
+    made = build(Source(*parts, len(names), (x.shape[1],), None, names), name, scale)
+    made = replace(made, origin=Origin(kept, held_out, done, features))
+    return made if workers is None else held_by(made, workers, kept)
 
 
 def _aside(path: Path, frame: pd.DataFrame, label: str, asked: Asked) -> dict[str, str]:
     """The columns that are no features, and why."""
-    named = [*asked.drop, *([asked.group] if asked.group is not None else [])]
+    named = [*asked.drop, *(name for name in (asked.group, asked.worker) if name is not None)]
     for name in named:
         choose(name, frame.columns, f"column in {path}")
         if name == label:
-            raise TurncoatError(f"{path}: {name!r} is the label column; leave it out of drop and group")
+            raise TurncoatError(
+                f"{path}: {name!r} is the label column; leave it out of drop, group and workers_from"
+            )
     found = dict.fromkeys(asked.drop, "left out as asked")
     if asked.group is not None:
         found[asked.group] = "left out: it says which rows stay on one side of the split"
+    if asked.worker is not None:
+        found[asked.worker] = "left out: it names the worker that holds the row"
     return found
+
+
+def _workers(path: Path, column: pd.Series) -> np.ndarray:
+    missing = column.isna().to_numpy(dtype=bool)
+    if missing.any():
+        raise TurncoatError(
+            f"{path}: row {int(missing.argmax()) + 1}, column {column.name!r} is empty (counted from 1, without the"
+            " header), but every row must have a worker"
+        )
+    return column.to_numpy(dtype=str)
 
 
 def _csv(path: Path, label: str | None) -> pd.DataFrame:

@@ -75,14 +75,20 @@ class Crowd:
 
 
 def enlist(
-    federation: Federation, model: Model, y: Int[Tensor, " n"], seed: int, batch_size: int, epochs: int
+    federation: Federation,
+    model: Model,
+    y: Int[Tensor, " n"],
+    seed: int,
+    batch_size: int,
+    epochs: int,
+    holder: Int[Tensor, " n"] | None = None,
 ) -> Crowd:
-    """Deal the data out and set the server up.
+    """Deal the data out, as ``holder`` says where the partition is given, and set the server up.
 
     Raises:
         TurncoatError: if a worker would hold nothing, or the aggregator cannot stand that many hostile workers.
     """
-    shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"))
+    shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"), holder)
     named = [] if callable(federation.aggregator) else chained_names(federation.aggregator)
     head = head_block(model) if "lfighter" in named else (0, 2, 1)
     rule = aggregator(federation.aggregator, head=head)

@@ -22,7 +22,9 @@ class Federation:
 
     workers: int = described(0, "workers that hold the data; 0: one server trains on all of it")
     hostile: int = described(0, "how many of the workers are hostile")
-    partition: str = described("iid", "how data are dealt out: iid, dirichlet:ALPHA or shards:M")
+    partition: str = described(
+        "iid", "how data are dealt out: iid, dirichlet:ALPHA, shards:M, or given by the data"
+    )
     local_steps: int = described(
         1, "steps a worker takes before it reports; 1: gradients (FedSGD), more: differences (FedAvg)"
     )

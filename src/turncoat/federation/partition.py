@@ -1,4 +1,4 @@
-"""Who holds which examples: equal at random, by Dirichlet shares of each class, or in slices of sorted labels."""
+"""Who holds which examples: equal at random, Dirichlet shares of a class, slices of sorted labels, or as given."""
 
 import torch
 from jaxtyping import Int
@@ -6,20 +6,20 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError, choose
 
-KINDS = ("iid", "dirichlet", "shards")
+KINDS = ("iid", "dirichlet", "shards", "given")
 
 
 def parse(partition: str) -> tuple[str, float]:
-    """The kind and its number: ("iid", 0), ("dirichlet", α) or ("shards", M).
+    """The kind and its number: ("iid", 0), ("dirichlet", α), ("shards", M) or ("given", 0).
 
     Raises:
         TurncoatError: for an unknown kind or a number that is missing or out of range.
     """
     kind, _, number = str(partition).partition(":")
     choose(kind, KINDS, "partition")
-    if kind == "iid":
+    if kind in ("iid", "given"):
         if number:
-            raise TurncoatError(f"partition {partition!r}: iid takes no number, type 'iid'")
+            raise TurncoatError(f"partition {partition!r}: {kind} takes no number, type {kind!r}")
         return kind, 0.0
     try:
         value = float(number)
@@ -34,18 +34,24 @@ def parse(partition: str) -> tuple[str, float]:
 
 
 def deal(
-    labels: Int[Tensor, " n"], workers: int, partition: str, generator: torch.Generator
+    labels: Int[Tensor, " n"],
+    workers: int,
+    partition: str,
+    generator: torch.Generator,
+    holder: Int[Tensor, " n"] | None = None,
 ) -> list[Int[Tensor, " m"]]:
     """The examples of each worker; together all of them, none twice.
 
     iid: equal parts of a random order. dirichlet:α: each class is cut by shares drawn from Dirichlet(α, …, α)
     (Hsu et al. 2019). shards:M: the examples sorted by label are cut into w·M slices, each worker draws M
-    (McMahan et al. 2017).
+    (McMahan et al. 2017). given: to each what the data say it holds.
 
     Raises:
         TurncoatError: if there are fewer examples than workers, or a worker would hold nothing.
     """
     kind, value = parse(partition)
+    if kind == "given":
+        return _given(holder, workers)
     n = len(labels)
     if n < workers:
         raise TurncoatError(f"{workers} workers for {n} examples: give at most {n} workers")
@@ -64,6 +70,24 @@ def deal(
         raise TurncoatError(
             f"partition {partition!r} leaves worker {empty[0]} without examples: use fewer workers or"
             f" {'a larger number after the colon' if kind == 'dirichlet' else 'fewer shards'}"
+        )
+    return parts
+
+
+def _given(holder: Tensor | None, workers: int) -> list[Int[Tensor, " m"]]:
+    if holder is None:
+        raise TurncoatError(
+            "partition 'given' is for data that say who holds what: give workers_from (a column of your table, or a"
+            " folder with one file for each worker)"
+        )
+    named = int(holder.max()) + 1
+    if named != workers:
+        raise TurncoatError(f"the data name {named} workers, but workers is {workers}: give {named}")
+    parts = [(holder == worker).nonzero().squeeze(1) for worker in range(workers)]
+    empty = [worker for worker, part in enumerate(parts) if not len(part)]
+    if empty:
+        raise TurncoatError(
+            f"worker {empty[0]} has no example left to train on: hold fewer out, or give it more"
         )
     return parts
 

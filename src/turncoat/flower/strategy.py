@@ -22,7 +22,7 @@ class RobustStrategy(FedAvg):
 
     A client's message is what was sent to it minus what it sent back, and the server subtracts the aggregate, as in
     our own federation; all messages weigh the same. ``tolerated`` is f, the number of hostile clients the rule is set
-    for. ``aggregator`` may also be a callable from (w, p) to (p). ``head`` names the output layer's weights, which
+    for. ``aggregator`` may also be a callable, as anywhere else. ``head`` names the output layer's weights, which
     ``lfighter`` must know. All other arguments are FedAvg's. The metrics of a round hold, beside the clients' own,
     ``norms`` and ``cosines`` of the messages in the order of ``nodes``, those who sent them.
 
@@ -32,7 +32,7 @@ class RobustStrategy(FedAvg):
 
     def __init__(
         self,
-        aggregator: str | Callable[[Tensor], Tensor] = "nnm+trimmed_mean",
+        aggregator: str | Callable[..., Tensor] = "nnm+trimmed_mean",
         tolerated: int = 1,
         head: str | None = None,
         **fedavg: Any,

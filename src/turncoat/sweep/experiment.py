@@ -23,6 +23,7 @@ from turncoat.fields import descriptions
 from turncoat.models import MODELS
 from turncoat.sweep.budgets import BUDGET, derived
 from turncoat.sweep.cells import DEFAULTS, KEYS, PARTS, Cell, clean_twin, normalised, why_idle
+from turncoat.sweep.held import with_workers
 from turncoat.sweep.prepared import tell_apart
 from turncoat.sweep.problem import Problem
 
@@ -140,7 +141,7 @@ def cells(experiment: Experiment) -> list[Cell]:
     """
     with telling(experiment.name):
         found: dict[Cell, None] = {}
-        for axes in (experiment.axes, *experiment.also):
+        for axes in map(with_workers, (experiment.axes, *experiment.also)):
             asked = [_placed(_checked(cell), axes) for cell in _combinations(axes, experiment.seeds[0])]
             here = [twin for cell in asked for twin in (clean_twin(normalised(cell)), normalised(cell))]
             _refuse_idle(axes, asked, here)

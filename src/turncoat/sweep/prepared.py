@@ -30,6 +30,7 @@ def read(problem: Problem) -> Dataset:
         drop=problem.drop,
         group=problem.group,
         test_share=problem.test_share,
+        workers_from=problem.workers_from,
     )
 
 

@@ -27,11 +27,16 @@ class Problem:
     group: str | None = described(
         None, "column of a table whose equal rows stay on one side of the split, such as a patient"
     )
+    workers_from: str | None = described(
+        None,
+        "who holds which row of data of your own: a column of the table that names the worker, or, in the place of"
+        " dataset, a folder with one file for each worker",
+    )
 
     def __post_init__(self) -> None:
         for name in ("dataset", "scale", "model"):
             errors.text(getattr(self, name), name)
-        for name in ("label", "drop", "group"):
+        for name in ("label", "drop", "group", "workers_from"):
             if getattr(self, name) is not None:
                 errors.text(getattr(self, name), name)
         object.__setattr__(self, "test_share", errors.share(self.test_share, "test_share"))

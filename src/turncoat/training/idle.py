@@ -139,15 +139,21 @@ class Reach:
 
 
 def reach(
-    threat: Threat, recipe: Recipe, federation: Federation, y: Int[Tensor, " n"], seed: int = 0
+    threat: Threat,
+    recipe: Recipe,
+    federation: Federation,
+    y: Int[Tensor, " n"],
+    seed: int = 0,
+    holder: Int[Tensor, " n"] | None = None,
 ) -> Reach:
     """A threat's reach over these training labels; in a federation that of the largest hostile worker."""
     if recipe.patience:
         held = max(1, int(recipe.held_out * len(y)))
-        y = y[torch.randperm(len(y), generator=generator(seed, "held out"))][held:]
+        left = torch.randperm(len(y), generator=generator(seed, "held out"))[held:]
+        y, holder = y[left], None if holder is None else holder[left]
     n, in_steps = len(y), threat.schedule == "step"
     if federation.workers:
-        shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"))
+        shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"), holder)
         size = max(len(shard) for shard in shards[: federation.hostile])
         if in_steps:
             batch = recipe.batch_size * federation.local_steps
@@ -162,14 +168,20 @@ def reach(
 
 
 def complaints(
-    given: Threat, placed: Threat, recipe: Recipe, federation: Federation, y: Int[Tensor, " n"], seed: int
+    given: Threat,
+    placed: Threat,
+    recipe: Recipe,
+    federation: Federation,
+    y: Int[Tensor, " n"],
+    seed: int,
+    holder: Int[Tensor, " n"] | None = None,
 ) -> Iterator[str]:
     """What of an attacker's threat does nothing, as it was given and as it is placed in the federation."""
     for name, why in idle_fields(placed, recipe, federation).items():
         if name in descriptions(Threat) and getattr(given, name) != descriptions(Threat)[name][0].default:
             yield f"{name} = {shown(getattr(given, name))} does nothing: {why}"
     if not placed.is_clean and placed.selection not in GRADIENT_ATTACKS:
-        short = reach(placed, recipe, federation, y, seed).shortage()
+        short = reach(placed, recipe, federation, y, seed, holder).shortage()
         if short:
             yield short
 

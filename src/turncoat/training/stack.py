@@ -99,6 +99,7 @@ class Material:
     y: torch.Tensor
     x_test: torch.Tensor
     y_test: torch.Tensor
+    holder: torch.Tensor | None = None  # (n,) which worker holds each training example, where the data say so
 
 
 def material(model: Model, data: Dataset, device: str) -> Material:
@@ -110,7 +111,8 @@ def material(model: Model, data: Dataset, device: str) -> Material:
     moved = data.to(device)
     if device.startswith("cuda") and model.recordable:
         model = dataclasses.replace(model, chunk=GPU_CHUNKS * model.chunk)
-    return Material(model, model.prepare(moved.x), moved.y, model.prepare(moved.x_test), moved.y_test)
+    x, x_test = model.prepare(moved.x), model.prepare(moved.x_test)
+    return Material(model, x, moved.y, x_test, moved.y_test, data.holder)
 
 
 def stack_run(
@@ -125,16 +127,18 @@ def stack_run(
     Raises:
         TurncoatError: if the federation does not fit the data.
     """
-    x, y = data.x, data.y
+    x, y, holder = data.x, data.y, data.holder
     held = 0
     if recipe.patience:
-        order = torch.randperm(len(y), generator=generator(seed, "held out")).to(y.device)
+        order = torch.randperm(len(y), generator=generator(seed, "held out"))
         held = max(1, int(recipe.held_out * len(y)))
+        holder = None if holder is None else holder[order][held:]
+        order = order.to(y.device)
         x, y = x[order], y[order]
     task = Task(
         model=data.model,
         recipe=recipe,
-        way=way_for(federation, data.model, y[held:], recipe, seed),
+        way=way_for(federation, data.model, y[held:], recipe, seed, holder),
         optimizer=optimizers.build(recipe),
         seed=seed,
         threats=threats,
@@ -148,11 +152,18 @@ def stack_run(
     return StackRun(task)
 
 
-def way_for(federation: Federation, model: Model, y: torch.Tensor, recipe: Recipe, seed: int) -> Way:
+def way_for(
+    federation: Federation,
+    model: Model,
+    y: torch.Tensor,
+    recipe: Recipe,
+    seed: int,
+    holder: torch.Tensor | None = None,
+) -> Way:
     """How these labels' examples are trained on: pooled, or dealt out to a federation's workers."""
     if not federation.workers:
         return Pooled()
-    return Federated(enlist(federation, model, y, seed, recipe.batch_size, recipe.epochs))
+    return Federated(enlist(federation, model, y, seed, recipe.batch_size, recipe.epochs, holder))
 
 
 def tiles(threats: tuple[Threat, ...], size: int) -> list[tuple[Threat, ...]]:
