@@ -201,3 +201,9 @@ def _takes_two(call: object) -> bool:
     except ValueError:  # some built-in functions have no signature
         return True
     return True
+
+
+def up(value: float) -> str:
+    """A number above 0, rounded up to three digits, so that what is typed suffices."""
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:g}"

@@ -51,3 +51,19 @@ class Recipe:
             raise errors.TurncoatError(
                 "patience needs held-out data: set held_out between 0 and 1, such as 0.1"
             )
+
+    def held(self, n: int) -> int:
+        """How many of ``n`` training examples are held out to stop by.
+
+        Raises:
+            TurncoatError: if patience is set and the share makes up no example.
+        """
+        if not self.patience:
+            return 0
+        count = int(self.held_out * n)
+        if count == 0:
+            raise errors.TurncoatError(
+                f"held_out is {self.held_out}, which is no example of {n}: set held_out to at least"
+                f" {errors.up(1 / n)}, or leave patience out"
+            )
+        return count

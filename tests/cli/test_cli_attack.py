@@ -93,20 +93,22 @@ def test_seeds_are_a_count_or_a_list(turncoat: Turncoat) -> None:
     assert json.loads(turncoat(*words, "4,").out)["seeds"] == [4]
 
 
-def test_quiet_says_nothing(turncoat: Turncoat) -> None:
-    said = turncoat("attack", "--write-access", 0.5, "--epochs", 1, "--seeds", 1, "--quiet")
-    assert (said.status, said.out, said.err) == (0, "", "")
+def test_quiet_says_what_was_found_and_nothing_else(turncoat: Turncoat) -> None:
+    words = ("attack", "--write-access", 0.5, "--epochs", 1, "--seeds", 1, "--learning-rate", 0.2)
+    said, quiet = turncoat(*words), turncoat(*words, "--quiet")
+    assert quiet.status == 0 and quiet.err == ""
+    assert quiet.out in said.out and "accuracy" in quiet.out and "chance" not in quiet.out
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("", "write_access is 0, so nothing is attacked"),
+        ("", "--write-access is 0, so nothing is attacked"),
         ("--write-acces 0.3", "No such option '--write-acces'. Did you mean '--write-access'?"),
-        ("--write-access 1.2", "write_access is 1.2"),
+        ("--write-access 1.2", "--write-access is 1.2"),
         ("--write-access abc", "Invalid value for '--write-access': 'abc'"),
-        ("--write-access nan", "write_access is nan"),
-        ("--write-access 0.5 --budget -0.1", "local_budget is -0.1"),
+        ("--write-access nan", "--write-access is nan"),
+        ("--write-access 0.5 --budget -0.1", "--budget is -0.1"),
         ("--write-access 0.5 --goal targetd", "unknown goal 'targetd'; did you mean 'targeted'?"),
         ("--write-access 0.5 --selection best", "unknown selection 'best'"),
         ("--write-access 0.5 --dataset digit", "unknown data set 'digit'; did you mean 'digits'?"),
@@ -117,9 +119,9 @@ def test_quiet_says_nothing(turncoat: Turncoat) -> None:
         ("--write-access 0.5 --seeds 99999999", "seeds is 99999999, but a count is at most 10,000"),
         ("--write-access 0.5 --seeds a,b", "Invalid value for '--seeds': 'a,b' is neither a count"),
         ("--write-access 0.5 --device gpu", "device 'gpu' cannot be used here (allowed: cpu"),
-        ("--write-access 0.5 --epochs 0", "epochs is 0"),
-        ("--write-access 0.5 --held-out 0.2", "held_out 0.2 would do nothing: patience is 0"),
-        ("--write-access 0.5 --selection random --goal targeted", "goal 'targeted' would do nothing"),
+        ("--write-access 0.5 --epochs 0", "--epochs is 0"),
+        ("--write-access 0.5 --held-out 0.2", "--held-out 0.2 would do nothing: patience is 0"),
+        ("--write-access 0.5 --selection random --goal targeted", "--goal 'targeted' would do nothing"),
     ],
 )
 def test_mistakes_are_one_line(turncoat: Turncoat, words: str, told: str) -> None:

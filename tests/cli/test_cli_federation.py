@@ -41,8 +41,11 @@ def test_table_of_a_federation(turncoat: Turncoat) -> None:
     ("words", "told"),
     [
         (("--workers", 5), "no worker is hostile, so nothing is attacked; type for example --hostile 2"),
-        (("--hostile", 3), "hostile = 3 needs workers"),
-        (("--workers", 10, "--hostile", 2, "--write-access", 0.2), "leave write_access out, and set hostile"),
+        (("--hostile", 3), "--hostile 3 needs workers"),
+        (
+            ("--workers", 10, "--hostile", 2, "--write-access", 0.2),
+            "leave --write-access out, and set --hostile",
+        ),
         (("--workers", 10, "--hostile", 2, "--budget", 0.001), "raise --budget to at least 0.00695"),
         (
             ("--workers", 10, "--hostile", 2, "--budget", 0.01, "--schedule", "step"),

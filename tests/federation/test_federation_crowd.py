@@ -80,7 +80,8 @@ def test_shards_hold_few_classes():
     [
         (5, 6, "iid", "6 workers for 5 examples: give at most 5 workers"),
         (40, 20, "dirichlet:0.01", "leaves worker"),
-        (5, 5, "shards:4", "leaves worker"),
+        (5, 5, "shards:4", "cuts 20 slices for 5 workers out of 5 examples: give at most 'shards:1'"),
+        (40, 4, "shards:99999", "cuts 399996 slices .* give at most 'shards:10'"),
         (40, 4, "dirichlet", "needs a number above 0 after the colon, such as 'dirichlet:0.1'"),
         (40, 4, "dirichlet:-1", "needs a number above 0"),
         (40, 4, "shards:1.5", "such as 'shards:2'"),

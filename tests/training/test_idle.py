@@ -98,7 +98,7 @@ def test_the_reach_is_what_a_run_spends(binary, schedule, placement, patience):
             assert spent == 0 and "never flip" in texts[-1]
         elif schedule != "step":
             assert spent == here.flips
-        assert bool(here.shortage()) == (here.flips == 0)
+        assert bool(here.shortage) == (here.flips == 0)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.013, 0.0001])
@@ -107,7 +107,7 @@ def test_the_reach_is_what_a_run_spends(binary, schedule, placement, patience):
 def test_following_the_advice_gives_one_flip(share, budget, n):
     threat = Threat(share, budget)
     y = torch.zeros(n, dtype=torch.int64)
-    told = reach(threat, SHORT, POOLED, y).shortage("K", "B")
+    told = reach(threat, SHORT, POOLED, y).shortage
     if threat.flips(n):
         assert told == ""
         return
@@ -115,9 +115,9 @@ def test_following_the_advice_gives_one_flip(share, budget, n):
         name, number = (
             way.removeprefix("raise ").split(" to at least ") if "until" not in way else ("both", "")
         )
-        if name == "K":
+        if name == "write_access":
             assert Threat(float(number), budget).flips(n) == 1
-        elif name == "B":
+        elif name == "local_budget":
             assert Threat(share, float(number)).flips(n) == 1
         else:
             together = float(way.split("make ")[1].removesuffix(" together"))

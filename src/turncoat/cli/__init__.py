@@ -11,11 +11,15 @@ import sys
 import click
 
 from turncoat.cli.group import turncoat
-from turncoat.cli.suggest import Stopped
+from turncoat.cli.suggest import Closed, Stopped
 from turncoat.errors import TurncoatError
 
 USER = 2  # exit status of every mistake a user can mend
 STOPPED = 130  # as shells count a process ended by Ctrl-C
+GOES_ON = "stopped; a sweep goes on from its last checkpoint when the same command is typed again"
+ONE_GO = (
+    "stopped; an attack is trained in one go and keeps nothing, a sweep of the same keys can be gone on with"
+)
 
 __all__ = ["main", "turncoat"]
 
@@ -32,20 +36,27 @@ def main() -> None:
         _fail(error.format_message())
     except (TurncoatError, sqlite3.Error) as error:
         _fail(str(error))
-    except (Stopped, click.Abort, KeyboardInterrupt):
-        _fail(
-            "stopped; a sweep goes on from its last checkpoint when the same command is typed again", STOPPED
-        )
+    except Stopped as stopped:
+        _fail(ONE_GO if str(stopped) == "attack" else GOES_ON, STOPPED)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("stopped", STOPPED)
+    except Closed:
+        _leave()
     except MemoryError:
         _fail("out of memory; take fewer or smaller cells at once, or a smaller batch_size")
     except OSError as error:
-        if error.errno == errno.EPIPE:  # whoever read our output has closed it: nobody is left to tell
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+        if error.errno == errno.EPIPE:
+            _leave()
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}")
     else:
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _leave() -> None:
+    """Whoever read our output has closed it: nobody is left to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _fail(message: str, status: int = USER) -> None:

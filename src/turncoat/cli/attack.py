@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turncoat.cli import options
+from turncoat.cli import early, options
 from turncoat.cli.progress import bar
 from turncoat.errors import TurncoatError
 
@@ -32,9 +32,11 @@ The papers' main experiments use --scale raw, where their step is far beyond the
 @options.seeds
 @options.device
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@options.quiet
+@click.option("--quiet", "-q", is_flag=True, help="No progress bar; the table and its warnings alone.")
+@options.in_typed_words
 def attack(as_json: bool, quiet: bool, **values: Any) -> None:
     """Attack one model: clean training, the threat, and random flips of the same budget."""
+    early.refuse(options.given(values))
     from turncoat.analysis.train import train
     from turncoat.cli import comparison
     from turncoat.sweep import experiment
@@ -44,7 +46,7 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
     asked = experiment.experiment({"selection": "optimal"} | options.given(values))
     cell = next((c for c in experiment.cells(asked) if not c.threat.is_clean), None)
     if cell is None:
-        raise TurncoatError(_nobody(options.given(values)))
+        raise TurncoatError(early.nobody(options.given(values)))
     dataset = read(cell.problem)
     refuse_idle(cell, dataset)
     random = random_twin(cell)
@@ -62,14 +64,8 @@ def attack(as_json: bool, quiet: bool, **values: Any) -> None:
     compared = comparison.Comparison(results, cell, random)
     if as_json:
         click.echo(comparison.as_json(compared, asked, dataset))
-    elif not quiet:
-        comparison.show(compared, dataset)
-
-
-def _nobody(given: dict[str, Any]) -> str:
-    if given.get("workers"):
-        return "no worker is hostile, so nothing is attacked; type for example --hostile 2"
-    return "write_access is 0, so nothing is attacked; type for example --write-access 0.25"
+    else:
+        comparison.show(compared, dataset, quiet)
 
 
 def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
@@ -84,6 +80,6 @@ def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
     if cell.threat.selection in GRADIENT_ATTACKS:
         return
     here = reach(cell.threat, cell.recipe, cell.federation, dataset.y, cell.seed, dataset.holder)
-    short = here.shortage(options.flag("write_access"), options.flag("local_budget"))
+    short = here.shortage
     if short:
         raise TurncoatError(short)

@@ -65,15 +65,23 @@ def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
     return json.dumps(whole, indent=2)
 
 
-def show(compared: Comparison, dataset: Dataset) -> None:
-    """Print the table."""
+def show(compared: Comparison, dataset: Dataset, quiet: bool = False) -> None:
+    """Print the table with its warnings, and unless it is to be ``quiet`` what it is about."""
     setting, cell = compared.results.setting, compared.attacked
-    threat = cell.threat
-    title = (
-        f"{setting.dataset} ({setting.scale}), {setting.model}, {cell.recipe.epochs} epochs: "
-        f"{crowd(cell.federation)}k = {threat.write_access:g}, b = {threat.local_budget:g}"
-    )
-    console().print(title)
+    if not quiet:
+        console().print(
+            f"{setting.dataset} ({setting.scale}), {setting.model}, {cell.recipe.epochs} epochs: "
+            f"{crowd(cell.federation)}k = {cell.threat.write_access:g}, b = {cell.threat.local_budget:g}"
+        )
+    _show_table(compared)
+    if not quiet:
+        _show_notes(compared)
+    for line in (*column_lines(dataset), *warning_lines(setting.warnings, setting.step_stability)):
+        console().print(line)
+
+
+def _show_table(compared: Comparison) -> None:
+    cell, threat = compared.attacked, compared.attacked.threat
     names = ("accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips")
     columns = [Column(name, "figure", spare=name in ("std", "median")) for name in names]
     rows = []
@@ -92,6 +100,10 @@ def show(compared: Comparison, dataset: Dataset) -> None:
         ]
         rows.append(found)
     print_table([Column(""), *columns], rows)
+
+
+def _show_notes(compared: Comparison) -> None:
+    setting = compared.results.setting
     seeds = compared.rows()["clean"]["seeds"]
     means = f"means over {seeds} seeds and" if seeds > 1 else "1 seed, which has no interval; means over"
     console().print(f"{means} the last 10 % of the epochs; flips are per epoch; chance {setting.chance:.3f}")
@@ -101,8 +113,6 @@ def show(compared: Comparison, dataset: Dataset) -> None:
             f"ones; AUC of norm {seen['auc_norm']:.2f}, cosine {seen['auc_cosine']:.2f}, both "
             f"{seen['auc_linear']:.2f}; {seen['caught_at_1_percent']:.0%} of them caught at 1 % false alarms"
         )
-    for line in (*column_lines(dataset), *warning_lines(setting.warnings, setting.step_stability)):
-        console().print(line)
 
 
 def crowd(federation: Federation) -> str:

@@ -1,6 +1,8 @@
 """Command-line options made from the described fields of Problem, Recipe, Federation and Threat."""
 
 import dataclasses
+import functools
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from typing import Any
 
 import click
 
+from turncoat.errors import TurncoatError
 from turncoat.federation.federation import Federation
 from turncoat.fields import Description, descriptions
 from turncoat.recipe import Recipe
@@ -47,6 +50,31 @@ def flag(name: str) -> str:
         if name in descriptions(part):
             return descriptions(part)[name][1].flag or _plain_flag(name)
     return _plain_flag(name)
+
+
+def in_typed_words(command: Command) -> Command:
+    """Within this command errors name options as they are typed, not the fields that they set."""
+
+    @functools.wraps(command)
+    def said(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except TurncoatError as error:
+            raise TurncoatError(as_typed(str(error))) from error
+
+    return said
+
+
+def as_typed(message: str) -> str:
+    """A message about fields, with the options that set them: ``--budget`` for local_budget."""
+    for name in sorted((name for part in PARTS for name in descriptions(part)), key=len, reverse=True):
+        typed = flag(name)
+        message = re.sub(rf"(?<![\w'/-]){name} = '?([\w.:+-]*[\w])'?", rf"{typed} \1", message)
+        message = re.sub(rf"^{name} (?=is |'|needs |\S+ would do nothing)", f"{typed} ", message)
+        message = re.sub(rf"\b(leave|set|raise) {name}\b", rf"\1 {typed}", message)
+        if "_" in name:  # no word of any other text
+            message = re.sub(rf"(?<![\w'/-]){name}(?![\w'])", typed, message)
+    return message
 
 
 class Seeds(click.ParamType):

@@ -8,7 +8,11 @@ from turncoat.errors import choose
 
 
 class Stopped(Exception):
-    """The user has typed Ctrl-C; click's own answer to it prints an empty line."""
+    """The user has typed Ctrl-C during the command of this name; click's own answer prints an empty line."""
+
+
+class Closed(Exception):
+    """Whoever read our output has closed it; click's own answer is to fail."""
 
 
 class Suggesting(click.Group):
@@ -31,8 +35,11 @@ class Suggesting(click.Group):
 
         Raises:
             Stopped: when it is interrupted.
+            Closed: when nobody reads what it prints.
         """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise Stopped from error
+            raise Stopped(ctx.invoked_subcommand or "") from error
+        except BrokenPipeError as error:
+            raise Closed from error

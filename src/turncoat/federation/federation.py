@@ -63,13 +63,9 @@ class Federation:
                 )
 
     def _check_crowd(self) -> None:
-        # imported late: a command line that shows help does not wait for torch
-        from turncoat.federation.aggregators.chain import chained_names
-        from turncoat.federation.partition import parse
-
-        parse(errors.text(self.partition, "partition"))
+        errors.text(self.partition, "partition")
         if isinstance(self.aggregator, type) or not callable(self.aggregator):
-            chained_names(errors.text(self.aggregator, "aggregator"))
+            errors.text(self.aggregator, "aggregator")
         elif not isinstance(self.aggregator, Hashable):  # federations are told apart by all of their fields
             raise errors.TurncoatError(
                 f"aggregator is {errors.shown(self.aggregator)}, which cannot be hashed: give its class a __hash__"
@@ -81,10 +77,22 @@ class Federation:
                 f"weighting 'size' is for aggregator 'mean', but it is {errors.shown(self.aggregator)}: no robust rule"
                 " trusts what workers say of their size; use 'equal'"
             )
+        self._check_names()
         if self.hostile > self.workers:
             raise errors.TurncoatError(
                 f"hostile is {self.hostile}, but there are only {self.workers} workers: give at most that many"
             )
+
+    def _check_names(self) -> None:
+        # imported late, and only if need be: a command line that refuses an option does not wait for torch
+        if self.partition != "iid":
+            from turncoat.federation.partition import parse
+
+            parse(self.partition)
+        if isinstance(self.aggregator, str) and self.aggregator != "mean":
+            from turncoat.federation.aggregators.chain import chained_names
+
+            chained_names(self.aggregator)
 
     @property
     def present(self) -> int:

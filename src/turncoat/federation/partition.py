@@ -47,7 +47,7 @@ def deal(
     (McMahan et al. 2017). given: to each what the data say it holds.
 
     Raises:
-        TurncoatError: if there are fewer examples than workers, or a worker would hold nothing.
+        TurncoatError: if there are fewer examples than workers or slices, or a worker would hold nothing.
     """
     kind, value = parse(partition)
     if kind == "given":
@@ -55,6 +55,12 @@ def deal(
     n = len(labels)
     if n < workers:
         raise TurncoatError(f"{workers} workers for {n} examples: give at most {n} workers")
+    if kind == "shards" and workers * value > n:
+        most = f"shards:{n // workers}"
+        raise TurncoatError(
+            f"partition {partition!r} cuts {workers * int(value)} slices for {workers} workers out of {n} examples:"
+            f" give at most {most!r}"
+        )
     order = torch.randperm(n, generator=generator)
     if kind == "iid":
         return list(order.tensor_split(workers))
@@ -68,8 +74,8 @@ def deal(
     empty = [i for i, part in enumerate(parts) if len(part) == 0]
     if empty:
         raise TurncoatError(
-            f"partition {partition!r} leaves worker {empty[0]} without examples: use fewer workers or"
-            f" {'a larger number after the colon' if kind == 'dirichlet' else 'fewer shards'}"
+            f"partition {partition!r} leaves worker {empty[0]} without examples: use fewer workers or a larger number"
+            " after the colon"
         )
     return parts
 

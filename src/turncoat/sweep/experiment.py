@@ -145,6 +145,7 @@ def cells(experiment: Experiment) -> list[Cell]:
             asked = [_placed(_checked(cell), axes) for cell in _combinations(axes, experiment.seeds[0])]
             here = [twin for cell in asked for twin in (clean_twin(normalised(cell)), normalised(cell))]
             _refuse_idle(axes, asked, here)
+            _refuse_redrawn(axes, asked)
             found |= dict.fromkeys(here)
         told = {problem: tell_apart(problem) for problem in {cell.problem for cell in found}}
         apart = [_coded(cell, *told[cell.problem]) for cell in found]
@@ -255,3 +256,17 @@ def _refuse_idle(axes: Axes, asked: list[Cell], found: list[Cell]) -> None:
                 raise TurncoatError(
                     f"{name} {value!r} would do nothing: {why_idle(cell, name)}, or leave {name} out"
                 )
+
+
+def _refuse_redrawn(axes: Axes, asked: list[Cell]) -> None:
+    """Placement "resampled" is the default, but a mistake where it was asked for and nothing is drawn anew."""
+    if "resampled" not in axes.get("placement", ()):
+        return
+    attacked = [cell for cell in asked if not cell.threat.is_clean]
+    if attacked and all(cell.federation.workers or cell.threat.schedule == "once" for cell in attacked):
+        why = (
+            "hostile workers keep their own data"
+            if attacked[0].federation.workers
+            else "with schedule 'once' flips stay where they were put before training"
+        )
+        raise TurncoatError(f"placement 'resampled' contradicts the rest: {why}; leave placement out")

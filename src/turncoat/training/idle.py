@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.selection import Selection, resolve
-from turncoat.errors import shown
+from turncoat.errors import shown, up
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
 from turncoat.federation.partition import deal
@@ -115,26 +115,27 @@ class Reach:
         """p."""
         return self.threat.allowance(self.writable)
 
-    def shortage(self, share: str = "write_access", budget: str = "local_budget") -> str:
-        """Why it can never flip a label, and how to raise what is called ``share`` and ``budget``; empty if it can."""
+    @property
+    def shortage(self) -> str:
+        """Why it can never flip a label, and what to raise; empty if it can."""
         if self.flips:
             return ""
         return (
             f"this threat can never flip a label: of {self.rows} {self.what} it may write to |K| = {self.writable} and"
-            f" flip p = 0; {self._advice(share, budget)}"
+            f" flip p = 0; {self._advice()}"
         )
 
-    def _advice(self, share: str, budget: str) -> str:
+    def _advice(self) -> str:
         local = self.threat.local_budget
         if local == 0:
-            return f"set {budget} above 0"
+            return "set local_budget above 0"
         least = math.ceil(round(1 / local, 9))  # rows of K for one flip
         ways = []
         if least <= self.rows:
-            ways.append(f"{share} to at least {_up(least / self.rows)}")
+            ways.append(f"write_access to at least {up(least / self.rows)}")
         if self.writable:
-            ways.append(f"{budget} to at least {_up(1 / self.writable)}")
-        both = f"{share} and {budget} until they make {_up(1 / self.rows)} together"
+            ways.append(f"local_budget to at least {up(1 / self.writable)}")
+        both = f"write_access and local_budget until they make {up(1 / self.rows)} together"
         return "raise " + (", or ".join(ways) or both)
 
 
@@ -147,8 +148,7 @@ def reach(
     holder: Int[Tensor, " n"] | None = None,
 ) -> Reach:
     """A threat's reach over these training labels; in a federation that of the largest hostile worker."""
-    if recipe.patience:
-        held = max(1, int(recipe.held_out * len(y)))
+    if held := recipe.held(len(y)):
         left = torch.randperm(len(y), generator=generator(seed, "held out"))[held:]
         y, holder = y[left], None if holder is None else holder[left]
     n, in_steps = len(y), threat.schedule == "step"
@@ -181,12 +181,6 @@ def complaints(
         if name in descriptions(Threat) and getattr(given, name) != descriptions(Threat)[name][0].default:
             yield f"{name} = {shown(getattr(given, name))} does nothing: {why}"
     if not placed.is_clean and placed.selection not in GRADIENT_ATTACKS:
-        short = reach(placed, recipe, federation, y, seed, holder).shortage()
+        short = reach(placed, recipe, federation, y, seed, holder).shortage
         if short:
             yield short
-
-
-def _up(value: float) -> str:
-    """Rounded up to three digits, so that what is typed suffices."""
-    digits = 2 - math.floor(math.log10(value))
-    return f"{math.ceil(round(value * 10**digits, 6)) / 10**digits:g}"

@@ -128,10 +128,9 @@ def stack_run(
         TurncoatError: if the federation does not fit the data.
     """
     x, y, holder = data.x, data.y, data.holder
-    held = 0
-    if recipe.patience:
+    held = recipe.held(len(y))
+    if held:
         order = torch.randperm(len(y), generator=generator(seed, "held out"))
-        held = max(1, int(recipe.held_out * len(y)))
         holder = None if holder is None else holder[order][held:]
         order = order.to(y.device)
         x, y = x[order], y[order]

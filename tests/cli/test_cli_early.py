@@ -1,0 +1,143 @@
+"""What the command line refuses at once, in the words that were typed, and how it ends when it is cut off."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli_said import Turncoat
+
+from turncoat.attack.rivals import PARAMETRIC
+from turncoat.attack.selection import SELECTIONS
+from turncoat.cli import early
+from turncoat.cli.options import as_typed
+from turncoat.data import SCALES
+from turncoat.federation import GRADIENT_ATTACKS
+from turncoat.models import FORMS, MODELS
+
+AT_ONCE = """
+import sys
+from turncoat.cli import main
+for words in {words}:
+    sys.argv = ["turncoat", *words.split()]
+    try:
+        main()
+    except SystemExit as ended:
+        assert ended.code == 2, words
+heavy = [name for name in ("torch", "pandas", "scipy", "sklearn", "matplotlib") if name in sys.modules]
+assert not heavy, heavy
+"""
+REFUSED = {
+    "attack": "--write-access is 0, so nothing is attacked",
+    "attack --workers 3": "no worker is hostile",
+    "attack --budget 3": "--budget is 3.0",
+    "attack --hostile 2": "--hostile 2 needs workers: give workers too, such as --workers 10",
+    "attack --workers 3 --hostile 4": "--hostile is 4, but there are only 3 workers",
+    "attack --write-access 0.5 --batch-size 0": "--batch-size is 0",
+    "attack --write-access 0.5 --momentum 0.5 --optimizer adam": "leave --momentum out, or set --optimizer to",
+    "attack --write-access 0.5 --goal targetted": "did you mean 'targeted'?",
+    "attack --write-access 0.5 --model mpl": "did you mean 'mlp'?",
+    "attack --write-access 0.5 --scale rwa": "did you mean 'raw'?",
+    "attack --write-access 0.5 --selection optimla": "did you mean 'optimal'?",
+    "attack --write-access 0.5 --selection mimic": "such as --workers 10 and --hostile 2",
+    "attack --write-access 0.5 --test-share 2": "--test-share is 2.0",
+}
+
+
+def test_what_needs_no_data_is_refused_before_anything_heavy_is_imported() -> None:
+    """No clock: what takes the seconds is PyTorch, pandas and their like."""
+    script = AT_ONCE.format(words=list(REFUSED))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = done.stderr.splitlines()
+    assert len(told) == len(REFUSED)
+    for line, wanted in zip(told, REFUSED.values(), strict=True):
+        assert line.startswith("turncoat: ") and wanted in line
+
+
+def test_names_that_are_known_early_are_those_that_are_known() -> None:
+    assert set(early.NAMES["model"]) == {*MODELS, *FORMS}
+    assert set(early.NAMES["scale"]) == set(SCALES)
+    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, "MODULE:CALLABLE"}
+    assert set(early.FORGED) == set(GRADIENT_ATTACKS)
+
+
+@pytest.mark.parametrize(
+    ("message", "typed"),
+    [
+        ("local_budget is 3, but", "--budget is 3, but"),
+        ("set workers = 10 and hostile = 2", "set --workers 10 and --hostile 2"),
+        (
+            "set selection to 'optimal', or leave held_out out",
+            "set --selection to 'optimal', or leave --held-out out",
+        ),
+        ("out of memory; a smaller batch_size", "out of memory; a smaller --batch-size"),
+        ("mine.csv: label 3 in row 5 of the model", "mine.csv: label 3 in row 5 of the model"),
+        ("column 'write_access' is missing", "column 'write_access' is missing"),
+        ("goal 'targeted' would do nothing", "--goal 'targeted' would do nothing"),
+    ],
+)
+def test_errors_are_said_in_the_words_that_were_typed(message: str, typed: str) -> None:
+    assert as_typed(message) == typed
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            "--workers 10 --hostile 2 --placement resampled",
+            "--placement 'resampled' contradicts the rest: hostile",
+        ),
+        ("--write-access 0.5 --schedule once --placement resampled", "flips stay where they were put before"),
+        (
+            "--workers 10 --hostile 2 --partition shards:99999",
+            "--partition 'shards:99999' cuts 999990 slices",
+        ),
+        (
+            "--write-access 0.5 --patience 2 --held-out 0.0001",
+            "--held-out is 0.0001, which is no example of 1437: set --held-out to at least 0.000696",
+        ),
+    ],
+)
+def test_contradictions_are_refused(words: str, told: str, turncoat: Turncoat) -> None:
+    said = turncoat("attack", *words.split(), "--epochs", 1, "--seeds", 1)
+    assert said.status == 2 and said.out == "" and told in said.err and said.err.count("\n") == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    command = f"set -o pipefail; {sys.executable} -u -m turncoat figure --list | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.count("\n") == 1
+
+
+def test_ctrl_c_in_an_attack_promises_nothing(tmp_path: Path) -> None:
+    words = "attack --write-access 0.5 --epochs 100000 --seeds 1 --device cpu"
+    script = (
+        "import sys, turncoat.training.stack as stack\n"
+        "from turncoat.cli import main\n"
+        "advance = stack.StackRun.advance\n"
+        "def told(run):\n"
+        "    print('training', flush=True)\n"
+        "    yield from advance(run)\n"
+        "stack.StackRun.advance = told\n"
+        f"sys.argv = ['turncoat', *{words.split()!r}]\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "training\n"
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert told.startswith("turncoat: stopped; an attack is trained in one go") and told.count("\n") == 1
