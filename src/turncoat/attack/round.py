@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.selection import Rule, Selection, ask, check_spent, spend
+from turncoat.attack.selection import OwnSelection, Selection, ask, check_spent, spend
 from turncoat.direction import Params
 from turncoat.losses import residual, swap
 from turncoat.models.scores import centred
@@ -61,7 +61,7 @@ def mean_gradient(
 
 
 def choose_flips(
-    rule: "Selection | Rule",
+    rule: "Selection | OwnSelection",
     model: Model,
     params: Params,
     direction: Params,

@@ -24,7 +24,7 @@ from turncoat.attack.rivals import (
 
 Proposal = tuple[Tensor, Tensor]  # labels (n, *r), priority (n, *r): the lowest priorities are served first
 Propose = Callable[[Tensor, Tensor, torch.Generator], Proposal]
-Rule = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
+OwnSelection = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
 
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -75,7 +75,7 @@ class Selection:
 
 
 def ask(
-    rule: "Selection | Rule",
+    rule: "Selection | OwnSelection",
     scores: Float[Tensor, "n c"],
     labels: Int[Tensor, " n"],
     flips: int,
@@ -180,7 +180,7 @@ SELECTIONS: dict[str, Selection] = {
 }
 
 
-def find(name: object) -> "Selection | Rule":
+def find(name: object) -> "Selection | OwnSelection":
     """The selection of that name: "optimal", "source_to_target:7:1", or "mypkg.rules:mine", a rule of one's own.
 
     Raises:
@@ -200,9 +200,9 @@ def is_own(name: object) -> bool:
     return isinstance(name, str) and ":" in name and name.partition(":")[0] not in PARAMETRIC
 
 
-def _own(name: str) -> "Selection | Rule":
+def _own(name: str) -> "Selection | OwnSelection":
     try:
-        rule: Selection | Rule = own_code.rule(name, "selection", "new labels")
+        rule: Selection | OwnSelection = own_code.rule(name, "selection", "new labels")
     except errors.TurncoatError:
         family = name.partition(":")[0]
         if difflib.get_close_matches(family, PARAMETRIC, cutoff=0.8):
@@ -211,7 +211,7 @@ def _own(name: str) -> "Selection | Rule":
     return rule
 
 
-def resolve(selection: "str | Rule") -> "Selection | Rule":
+def resolve(selection: "str | OwnSelection") -> "Selection | OwnSelection":
     """The selection of that name, or the callable itself."""
     return selection if callable(selection) else find(selection)
 
@@ -241,7 +241,7 @@ def check_spent(
 
 
 def flip_labels(
-    selection: "str | Rule",
+    selection: "str | OwnSelection",
     scores: Float[Tensor, "n c"],
     labels: Int[Tensor, " n"],
     members: Int[Tensor, " m"],

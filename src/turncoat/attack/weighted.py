@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from turncoat.attack.selection import Rule, Selection, flip_labels, propose_optimal
+from turncoat.attack.selection import OwnSelection, Selection, flip_labels, propose_optimal
 from turncoat.models.criterion import Criterion
 
 
 def spend(
-    rule: "Rule | Selection",
+    rule: "OwnSelection | Selection",
     scores: Float[Tensor, "n c"],
     y: Integer[Tensor, " n"],
     members: Int[Tensor, " m"],
@@ -66,7 +66,7 @@ def judged(
     return total / divisor, ratio(worth, labels, loss), gain.to(worth.dtype)
 
 
-def _weights(rule: "Rule | Selection", loss: Criterion) -> Float[Tensor, " c"] | None:
+def _weights(rule: "OwnSelection | Selection", loss: Criterion) -> Float[Tensor, " c"] | None:
     reads_scores = not isinstance(rule, Selection) or rule.needs in ("scores", "centred", "last_layer")
     return loss.mass if reads_scores else None
 

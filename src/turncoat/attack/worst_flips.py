@@ -20,7 +20,7 @@ from turncoat.attack.derivatives import Case, gradients, reverse_directional, sc
 from turncoat.attack.heads import head
 from turncoat.attack.inputs import Inputs
 from turncoat.attack.module_call import Body, at_rest
-from turncoat.attack.selection import Rule, Selection, resolve
+from turncoat.attack.selection import OwnSelection, Selection, resolve
 from turncoat.attack.training_mode import objective_in_training, parts_in_training
 from turncoat.direction import Params, untargeted
 from turncoat.models.criterion import Loss
@@ -72,7 +72,7 @@ def worst_flips(
     flips: int | None = None,
     direction: str | Params = "untargeted",
     loss: Loss | None = None,
-    selection: "str | Rule" = "optimal",
+    selection: "str | OwnSelection" = "optimal",
     generator: torch.Generator | None = None,
     members: Tensor | np.ndarray | Sequence[int] | None = None,
 ) -> Flips:
@@ -141,7 +141,7 @@ def _case(body: Body, inputs: Inputs, y: Tensor, loss: Loss | None) -> tuple[Cas
 
 
 def _scores(
-    rule: "Rule | Selection", case: Case, some: Inputs, toward: Params
+    rule: "OwnSelection | Selection", case: Case, some: Inputs, toward: Params
 ) -> tuple[Float[Tensor, "k c"], Float[Tensor, "k c"]]:
     """What labels are worth, and what the rule reads: the same, unless it says otherwise."""
     kind = rule.needs if isinstance(rule, Selection) else "scores"

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from turncoat import errors
-from turncoat.attack.selection import Rule, resolve
+from turncoat.attack.selection import OwnSelection, resolve
 from turncoat.attack.worst_flips import Flips, worst_flips
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError
@@ -49,7 +49,7 @@ def hostile(
     data: Callable[[Context], Dataset],
     clients: int | Collection[int] | Callable[[Context], bool],
     *,
-    selection: str | Rule = "optimal",
+    selection: str | OwnSelection = "optimal",
     local_budget: float = 1.0,
     direction: Direction | None = None,
     seed: int = 0,

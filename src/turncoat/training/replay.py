@@ -17,8 +17,8 @@ from turncoat.training.task import RunState, Task
 STEPS = 16
 """Steps in a recording: enough to hide a launch, few enough to leave an epoch's last batches a small rest."""
 
-Run = Callable[[], None]
-Record = Callable[[Run, Sequence[Tensor]], Run]
+Launches = Callable[[], None]
+Recording = Callable[[Launches, Sequence[Tensor]], Launches]
 
 
 def suits(task: Task) -> bool:
@@ -28,7 +28,7 @@ def suits(task: Task) -> bool:
     return task.x.is_cuda and task.model.recordable and plain and alone
 
 
-def cuda_graph(run: Run, changed: Sequence[Tensor]) -> Run:
+def cuda_graph(run: Launches, changed: Sequence[Tensor]) -> Launches:
     """Record what ``run`` launches; it is run once before, and the tensors that it changes are put back.
 
     A recording holds the address of its stream's workspace, which the end of an earlier recording of the same stream
@@ -38,7 +38,7 @@ def cuda_graph(run: Run, changed: Sequence[Tensor]) -> Run:
         return _recorded(run, changed)
 
 
-def _recorded(run: Run, changed: Sequence[Tensor]) -> Run:
+def _recorded(run: Launches, changed: Sequence[Tensor]) -> Launches:
     before = [value.clone() for value in changed]
     run()  # libraries choose kernels and take memory on first use, which can't be recorded
     for value, old in zip(changed, before, strict=True):
@@ -54,7 +54,7 @@ def _recorded(run: Run, changed: Sequence[Tensor]) -> Run:
 class Replay:
     """``STEPS`` steps of the replicas that train now, as often as they are asked for."""
 
-    def __init__(self, task: Task, state: RunState, record: Record) -> None:
+    def __init__(self, task: Task, state: RunState, record: Recording) -> None:
         assert state.labels is not None
         self.params = state.params
         self.labels = state.labels.clone()

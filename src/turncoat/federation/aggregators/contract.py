@@ -15,7 +15,7 @@ Aggregator = Callable[[Tensor, int], Tensor]
 """``rule(messages, f)``: messages (r, w, p) to one update (r, p) per replica."""
 
 P = ParamSpec("P")
-Rule = Callable[Concatenate[Tensor, int, P], Tensor]
+StackedRule = Callable[Concatenate[Tensor, int, P], Tensor]
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Limit:
         )
 
 
-def batched(limit: Limit) -> Callable[[Rule[P]], Rule[P]]:
+def batched(limit: Limit) -> Callable[[StackedRule[P]], StackedRule[P]]:
     """Let a rule over (r, w, p) take (w, p) as well, after a check of messages and f against ``limit``.
 
     Half precision is computed in float32 and rounded back; every other dtype is kept throughout.
     """
 
-    def decorate(rule: Rule[P]) -> Rule[P]:
+    def decorate(rule: StackedRule[P]) -> StackedRule[P]:
         @functools.wraps(rule)
         def checked(messages: Tensor, f: int, *args: P.args, **kwargs: P.kwargs) -> Tensor:
             stack = check_messages(messages, limit.rule)
@@ -61,7 +61,7 @@ def batched(limit: Limit) -> Callable[[Rule[P]], Rule[P]]:
                 result = rule(stack, f, *args, **kwargs)
             return result if messages.ndim == 3 else result[0]
 
-        return cast(Rule[P], checked)
+        return cast(StackedRule[P], checked)
 
     return decorate
 
