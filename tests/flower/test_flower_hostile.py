@@ -1,5 +1,7 @@
 """A hostile client: its flips are those of worst_flips, its training gets them, and nothing of them stays."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from one_process import Here, instruction
 from turncoat import FlippedLabels, TurncoatError, worst_flips
 from turncoat.attack import SELECTIONS
 from turncoat.attack.rivals import PARAMETRIC
-from turncoat.flower import flipped, hostile
+from turncoat.flower import RobustStrategy, flipped, hostile
 from turncoat.randomness import generator
 
 CLASSES = 3
@@ -154,13 +156,19 @@ def test_the_data_set_is_ours_only_where_the_client_is_hostile():
 
 
 class TestBadInput:
-    def refuses(self, told, data=examples, model=make, message=None, takes=True, **arguments):
+    def refuses(
+        self, told, data=examples, model=make, message=None, takes=True, node_config=None, **arguments
+    ):
         app = app_of(hostile(model, data, **{"clients": 1} | arguments), data, takes)
         grid = Here(app, 1)
-        with pytest.raises(TurncoatError, match=told) as error:
-            grid.send_and_receive([message or instruction(start())])
-        assert "\n" not in str(error.value)
+        if node_config is not None:
+            grid.contexts[1].node_config = node_config
+        (reply,) = grid.send_and_receive([message or instruction(start())])
+        assert reply.has_error() and re.search(told, reply.error.reason)
+        assert "\n" not in reply.error.reason
         assert not list(grid.contexts[1].state)
+        with pytest.raises(TurncoatError, match=f"round 3, node 1: .*{told}"):
+            RobustStrategy("mean", tolerated=0).aggregate_train(3, [reply])
 
     def test_labels_that_are_no_integers(self):
         def halves(context):
@@ -193,11 +201,7 @@ class TestBadInput:
         self.refuses("no 'server-round'", message=message)
 
     def test_a_node_without_a_partition(self):
-        app = app_of(hostile(make, examples, clients=1))
-        grid = Here(app, 1)
-        grid.contexts[1].node_config = {}
-        with pytest.raises(TurncoatError, match="no 'partition-id' in its node config"):
-            grid.send_and_receive([instruction(start())])
+        self.refuses("no 'partition-id' in its node config", node_config={})
 
     @pytest.mark.parametrize(
         ("arguments", "told"),

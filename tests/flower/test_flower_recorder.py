@@ -197,6 +197,18 @@ class TestBadInput:
         with pytest.raises(TurncoatError, match="strategy is 'median', but must be one of flwr"):
             Recorder("median", store)
 
+    def test_a_threat_that_is_not_what_the_clients_did(self, store):
+        with pytest.raises(TurncoatError, match="but no client was hostile"):
+            recorded(store, threat=Threat(1.0), **SETTING)
+        with pytest.raises(TurncoatError, match="but 2 clients were hostile"):
+            recorded(store, hostile(make, examples, clients=2), threat=Threat(), **SETTING)
+        assert not store.exists()
+
+    def test_a_client_that_refuses_ends_the_run(self, store):
+        mod = hostile(lambda: torch.nn.Linear(3, 2), examples, clients=1)
+        with pytest.raises(TurncoatError, match="round 1, node 1: the arrays that came do not fit the model"):
+            recorded(store, mod, strategy=FedAvg())
+
     def test_a_rule_without_a_name(self, store):
         strategy = RobustStrategy(lambda messages: messages.mean(0), fraction_evaluate=0.0)
         with pytest.raises(TurncoatError, match="the rule is a function of your own"):

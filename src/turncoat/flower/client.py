@@ -22,6 +22,7 @@ from turncoat.direction import Params
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.flower import handover
+from turncoat.flower.refusals import refused
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 
@@ -63,8 +64,8 @@ def hostile(
     without one, of minus its own honest gradient. The training takes the flips by ``flipped(dataset, context)``.
 
     Raises:
-        TurncoatError: for a value that can't be one; in a client, if its data or model do not fit, or its training
-            never asked for the flips.
+        TurncoatError: for a value that can't be one. A client whose data or model do not fit, or whose training never
+            asks for the flips, replies with one line that says so, at which our strategies stop.
     """
     for name, call in (("model", model), ("data", data)):
         if not callable(call):
@@ -84,22 +85,33 @@ def hostile(
     def mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         if not message.metadata.message_type.startswith(MessageType.TRAIN):
             return call_next(message, context)
-        flips = _chosen(attacker, message, context) if _is_hostile(clients, context) else None
-        handover.put(context, flips)
         try:
-            reply = call_next(message, context)
-            if flips is not None and not handover.taken(context):
-                raise TurncoatError(
-                    "the flips were not taken: put turncoat.flower.flipped(dataset, context) around the data set"
-                    " in the client's training"
-                )
-        finally:
-            handover.clear(context)
+            flips = _chosen(attacker, message, context) if _is_hostile(clients, context) else None
+            reply = _trained(flips, message, context, call_next)
+        except TurncoatError as error:
+            return refused(message, error)
         if flips is not None and not reply.has_error():
             reply.content[REPORT] = _report(attacker.threat, flips)
         return reply
 
     return mod
+
+
+def _trained(
+    flips: Flips | None, message: Message, context: Context, call_next: ClientAppCallable
+) -> Message:
+    """The training's reply, with the flips at hand while it lasts."""
+    handover.put(context, flips)
+    try:
+        reply = call_next(message, context)
+        if flips is not None and not handover.taken(context):
+            raise TurncoatError(
+                "the flips were not taken: put turncoat.flower.flipped(dataset, context) around the data set in the"
+                " client's training"
+            )
+    finally:
+        handover.clear(context)
+    return reply
 
 
 _FORMS = {"model": "lambda: Net()", "data": "lambda context: my_dataset"}

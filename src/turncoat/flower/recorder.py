@@ -17,7 +17,9 @@ from turncoat.data import DATASETS, load
 from turncoat.errors import TurncoatError, shown, text, whole
 from turncoat.federation.federation import Federation
 from turncoat.federation.visibility import looked_at
+from turncoat.fields import written
 from turncoat.flower.client import REPORT
+from turncoat.flower.refusals import stop_at_refusals
 from turncoat.flower.seen import Seen, placed, signs_of, spent
 from turncoat.metrics import chance as chance_of
 from turncoat.recipe import Recipe
@@ -45,7 +47,8 @@ class Recorder(Strategy):
     class; it is known for our own data sets.
 
     Raises:
-        TurncoatError: if the store cannot be there or, after the first round, nobody has measured the accuracy.
+        TurncoatError: if the store cannot be there, after the first round nobody has measured the accuracy, or the
+            threat says another thing than the clients did.
     """
 
     def __init__(
@@ -96,8 +99,13 @@ class Recorder(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """As the strategy's; what the clients sent is looked at."""
+        """As the strategy's; what the clients sent is looked at.
+
+        Raises:
+            TurncoatError: if a client refused.
+        """
         listed = list(replies)
+        stop_at_refusals(server_round, listed)
         answered = [reply for reply in listed if not reply.has_error()]
         found = self._round(server_round)
         if self.sent is not None and answered:
@@ -188,6 +196,9 @@ class Recorder(Strategy):
     def _cell(self, rounds: int) -> Cell:
         reports = [report for one in self.seen.values() for report in one.reports]
         hostile = max((len(one.reports) for one in self.seen.values()), default=0)
+        if self.threat is not None and self.threat.is_clean != (not reports):
+            did = f"{hostile} clients were" if reports else "no client was"
+            raise TurncoatError(f"the Recorder's threat is {written(self.threat)}, but {did} hostile")
         federation = self.federation or Federation(
             workers=self.asked,
             hostile=hostile,

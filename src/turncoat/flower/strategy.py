@@ -15,6 +15,7 @@ from torch import Tensor
 from turncoat.errors import TurncoatError, whole
 from turncoat.federation.aggregators import aggregator as rule_of
 from turncoat.flower import arrays as flat
+from turncoat.flower.refusals import stop_at_refusals
 
 
 class RobustStrategy(FedAvg):
@@ -63,9 +64,12 @@ class RobustStrategy(FedAvg):
         """What the rule makes of the replies; without ``configure_train`` before, of the arrays themselves.
 
         Raises:
-            TurncoatError: if arrays differ in name or shape, or the rule needs more clients than replied.
+            TurncoatError: if a client refused, arrays differ in name or shape, or the rule needs more clients than
+                replied.
         """
-        valid, _ = self._check_and_log_replies(replies, is_train=True)
+        listed = list(replies)
+        stop_at_refusals(server_round, listed)
+        valid, _ = self._check_and_log_replies(listed, is_train=True)
         if not valid:
             return None, None
         valid.sort(key=lambda reply: reply.metadata.src_node_id)
