@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,34 @@ def test_json_holds_the_figures_of_train(quick: dict[str, Any]) -> None:
 def test_the_attack_harms_and_random_flips_much_less(quick: dict[str, Any]) -> None:
     assert quick["attacked"]["harm"]["mean"] > 0.05  # two seeds are sure of little
     assert quick["random"]["harm"]["mean"] < quick["attacked"]["harm"]["mean"] / 4
+
+
+def test_one_seed_has_no_interval_and_says_so(turncoat: Turncoat) -> None:
+    words = ("attack", "--write-access", 0.5, "--epochs", 1, "--learning-rate", 0.2, "--seeds", 1)
+    found = json.loads(turncoat(*words, "--json").out)
+    for part in ("clean", "attacked", "random"):
+        assert set(found[part]["accuracy"]) == STATISTICS
+        assert found[part]["accuracy"]["low"] is None and found[part]["accuracy"]["high"] is None
+        assert found[part]["accuracy"]["mean"] == found[part]["accuracy"]["median"]
+    said = turncoat(*words).out
+    assert "[1 seed]" in said and "1 seed, which has no interval" in said and "1 seeds" not in said
+    assert "1 epochs" not in said and "one seed is sure of nothing" in said
+
+
+def test_gradient_attacks_flip_nothing_and_carry_no_note(turncoat: Turncoat) -> None:
+    crowd = ("--workers", 4, "--hostile", 1, "--selection", "sign_flip", "--epochs", 1, "--seeds", 2)
+    said = turncoat("attack", *crowd)
+    assert said.status == 0, said.err
+    assert "sign_flip" in said.out and "0 flips" not in said.out
+    assert "against random flips, seed by seed, sign_flip costs" in said.out
+
+
+def test_a_clean_model_that_learned_nothing_is_told(turncoat: Turncoat) -> None:
+    Path("nothing.csv").write_text("x,y\n" + "0,a\n" * 30 + "0,b\n" * 20)
+    words = ("attack", "--dataset", "nothing.csv", "--label", "y", "--write-access", 0.5, "--epochs", 1)
+    said = turncoat(*words, "--seeds", 2)
+    assert "warning no-skill: the clean model is no better than always" in said.out, said.err
+    assert json.loads(turncoat(*words, "--seeds", 2, "--json").out)["warnings"] == ["no-skill"]
 
 
 def test_the_table_shows_random_beside(turncoat: Turncoat) -> None:

@@ -48,6 +48,7 @@ class Page(HTMLParser):
         (None, "text", ""),
         ("words", "text", "words"),
         ((0.5, 0.5, 0.5), "share", "0.500"),
+        ((0.9, float("nan"), float("nan")), "share", "0.900 [1 seed]"),
     ],
 )
 def test_values_are_written_by_their_kind(value, kind, text):

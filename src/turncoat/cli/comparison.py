@@ -23,6 +23,7 @@ from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment
 from turncoat.threat import CLEAN
+from turncoat.words import counted
 
 STATISTICS = ("accuracy", "accuracy_last", "macro_f1", "macro_f1_last", "harm", "harm_last")
 FIGURES = ("mean", "std", "median", "low", "high")
@@ -70,7 +71,7 @@ def show(compared: Comparison, dataset: Dataset, quiet: bool = False) -> None:
     setting, cell = compared.results.setting, compared.attacked
     if not quiet:
         console().print(
-            f"{setting.dataset} ({setting.scale}), {setting.model}, {cell.recipe.epochs} epochs: "
+            f"{setting.dataset} ({setting.scale}), {setting.model}, {counted(cell.recipe.epochs, 'epoch')}: "
             f"{crowd(cell.federation)}k = {cell.threat.write_access:g}, b = {cell.threat.local_budget:g}"
         )
     _show_table(compared)
@@ -113,6 +114,21 @@ def _show_notes(compared: Comparison) -> None:
             f"ones; AUC of norm {seen['auc_norm']:.2f}, cosine {seen['auc_cosine']:.2f}, both "
             f"{seen['auc_linear']:.2f}; {seen['caught_at_1_percent']:.0%} of them caught at 1 % false alarms"
         )
+    if beyond := _beyond_random(compared):
+        console().print(beyond)
+
+
+def _beyond_random(compared: Comparison) -> str:
+    """How much more than random flips of the same seed the attack costs, and whether that is sure."""
+    own, random = compared.attacked.threat, compared.random.threat
+    if own == random:
+        return ""
+    more = compared.results.harm(own, random)
+    if not more.has_interval:
+        return f"{own.selection} costs {more.mean:.3f} more than random flips, of which one seed is sure of nothing"
+    said = "surely more" if more.above else "surely less" if more.below else "which is not sure"
+    ends = f"[{more.low:.3f}, {more.high:.3f}]"
+    return f"against random flips, seed by seed, {own.selection} costs {more.mean:.3f} {ends} more: {said}"
 
 
 def crowd(federation: Federation) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from turncoat.cli.show import Column, console, note, print_table, records, warning_lines
 from turncoat.sweep.cells import COLUMNS, Cell, Config, clean_twin, config, random_twin, share_a_name, short
+from turncoat.words import counted
 
 MOST = 10  # values per axis, and tables, that are printed
 LONGEST = 60  # lines of a list
@@ -46,7 +47,7 @@ def _show_block(block: list[Cell], rows: dict[Key, Any], varied: list[str]) -> N
     out.print(f"{_data(flat)}: {settings}{beside}")
     print_table(columns, pairs)
     out.print(
-        f"accuracy over {clean['seeds']} seed{'s' * (clean['seeds'] != 1)}, last 10 % of the epochs; "
+        f"accuracy over {counted(clean['seeds'], 'seed')}, last 10 % of the epochs; "
         f"clean {clean['accuracy.mean']:.3f}, chance {clean['chance']:.3f}"
     )
     if len(ks) > MOST or len(bs) > MOST:

@@ -9,6 +9,7 @@ from turncoat.analysis.skill import NO_SKILL, lacks_skill
 from turncoat.figures import cells
 from turncoat.figures.cells import Runs
 from turncoat.training.stability import UNSTABLE_STEP
+from turncoat.words import counted
 
 INTERVAL = "Student's 95 % interval over seeds"
 NO_INTERVAL = "One seed has no interval"
@@ -57,7 +58,7 @@ def setting(rows: pd.DataFrame) -> str:
         words.append(f"Data {first['dataset']}" + (f" ({first['scale']} scale)" if "scale" in first else ""))
     if "model" in first:
         words.append(f"model {first['model']}")
-    words.append(f"{first['epochs'] if 'epochs' in first else rows['epoch'].max()} epochs")
+    words.append(counted(int(first["epochs"] if "epochs" in first else rows["epoch"].max()), "epoch"))
     if "batch_size" in first:
         words.append(f"batch {first['batch_size']}")
     if "learning_rate" in first:
@@ -84,11 +85,6 @@ def statistic_text(rows: pd.DataFrame, statistic: str | None) -> str:
     low, high = int(counts.min()), int(counts.max())
     seeds = counted(high, "seed") if low == high else f"{low} to {high} seeds"
     return f"{seeds}, {SPOKEN[statistic]}" if statistic else seeds
-
-
-def counted(number: int, word: str) -> str:
-    """So many of a thing."""
-    return f"{number:,} {word}{'s' * (number != 1)}"
 
 
 def attack(runs: Runs) -> str:

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from turncoat import errors
 from turncoat.analysis.estimate import estimate
 from turncoat.figures import captions, cells, style
+from turncoat.words import counted
 
 COLUMNS = ("round", "worker", "is_hostile", "norm", "cosine")
 SIDES = (("honest", style.BLUE, ""), ("hostile", style.ORANGE, "////"))
@@ -119,7 +120,7 @@ def _caption(rows: pd.DataFrame, hostile: np.ndarray, lost: int) -> str:
         "Gradient norm of hostile and honest workers, and cosine of what they send to the mean of honest workers",
         captions.setting(rows) if {"dataset", "model", "epochs"} & set(rows.columns) else "",
         f"{int(hostile.sum())} hostile and {int((~hostile).sum())} honest messages in {rounds} rounds"
-        + (f", {captions.counted(seeds, 'seed')}" if seeds else ""),
+        + (f", {counted(seeds, 'seed')}" if seeds else ""),
         f"{lost} messages that are not finite are left out" if lost else "",
         "Vertical lines: means. AUC: how well norm or cosine alone tells hostile from honest, 0.5 not at all",
     ]

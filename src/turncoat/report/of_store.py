@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from turncoat import figures
+from turncoat.analysis.skill import NO_SKILL
 from turncoat.errors import TurncoatError
 from turncoat.figures.cells import METRICS, Mixed
 from turncoat.report.report import Block, Cell, Choice, Column, Picture, Report, Section, Table, Text
@@ -58,6 +59,11 @@ def _settings(summary: pd.DataFrame) -> Section:
 
 def _warning(name: str, summary: pd.DataFrame) -> str:
     marked = summary[summary["warnings"].astype(str).str.contains(name, regex=False)]
+    if name == NO_SKILL:
+        return (
+            f"{name}: in {len(marked)} of {len(summary)} settings the clean model is no better than always answering"
+            " the most frequent class, so harm there says nothing."
+        )
     worst = marked["step_stability"].max()
     return (
         f"{name}: in {len(marked)} of {len(summary)} settings the step is up to {worst:.3g} times the longest that is"

@@ -89,6 +89,8 @@ def shown(value: Cell, kind: Kind) -> str:
     """A value as people read it."""
     if isinstance(value, tuple):
         middle, low, high = (shown(part, kind) for part in value)
+        if math.isnan(value[1]):
+            return f"{middle} [1 seed]"  # which has no interval
         return middle if low == high == middle else f"{middle} [{low}, {high}]"
     if value is None:
         return ""

@@ -11,6 +11,7 @@ from turncoat import errors
 from turncoat.analysis.estimate import statistics
 from turncoat.figures import captions, style
 from turncoat.reproduce.measures import RANDOM
+from turncoat.words import counted
 
 READINGS = {
     "norm_ratio": "norm of the workers' mean gradients",
@@ -109,10 +110,11 @@ def _caption(points: pd.DataFrame) -> str:
     first = points.iloc[0]
     counts = points.groupby([*SETTING, "write_access"])["seed"].nunique()
     least, most = int(counts.min()), int(counts.max())
-    seeds = captions.counted(most, "seed") if least == most else f"{least} to {most} seeds"
+    seeds = counted(most, "seed") if least == most else f"{least} to {most} seeds"
     parts = [
         f"Mean gradient norm of hostile workers over that of honest ones, {first['scale']} scale",
-        f"{first['workers']} workers, {first['epochs']} epochs, batch {first['batch_size']} per worker, "
+        f"{first['workers']} workers, {counted(int(first['epochs']), 'epoch')}, "
+        f"batch {first['batch_size']} per worker, "
         f"learning rate {first['learning_rate']:g}, b = {points['local_budget'].max():g}, {seeds}",
         "Mean over the run's rounds that are looked at",
         f"Lines: {captions.INTERVAL}" if most > 1 else "",
