@@ -90,7 +90,7 @@ def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.xaxis.set_minor_locator(NullLocator())
     ax.axvline(1, color=style.GREY, linewidth=0.8)
-    ax.set_yticks(range(len(settings)), [f"{d}, {m}, {h} hostile" for d, m, h in settings])
+    ax.set_yticks(range(len(settings)), [f"{d}, {m} ({h})" for d, m, h in settings])
     ax.set_xlabel("norm, hostile / honest")
     handles = [
         Line2D([], [], linestyle="", marker=m, color=style.ORANGE, label=READINGS[r])
@@ -116,6 +116,7 @@ def _caption(points: pd.DataFrame) -> str:
         f"{first['workers']} workers, {counted(int(first['epochs']), 'epoch')}, "
         f"batch {first['batch_size']} per worker, "
         f"learning rate {first['learning_rate']:g}, b = {points['local_budget'].max():g}, {seeds}",
+        "In brackets: how many of them are hostile",
         "Mean over the run's rounds that are looked at",
         f"Lines: {captions.INTERVAL}" if most > 1 else "",
         captions.NO_INTERVAL if least < 2 else "",
