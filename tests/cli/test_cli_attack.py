@@ -76,7 +76,7 @@ def test_gradient_attacks_flip_nothing_and_carry_no_note(turncoat: Turncoat) -> 
 
 
 def test_a_clean_model_that_learned_nothing_is_told(turncoat: Turncoat) -> None:
-    Path("nothing.csv").write_text("x,y\n" + "0,a\n" * 30 + "0,b\n" * 20)
+    Path("nothing.csv").write_text("x,y\n" + "0,a\n1,a\n" * 15 + "0,b\n1,b\n" * 10)
     words = ("attack", "--dataset", "nothing.csv", "--label", "y", "--write-access", 0.5, "--epochs", 1)
     said = turncoat(*words, "--seeds", 2)
     assert "warning no-skill: the clean model is no better than always" in said.out, said.err
