@@ -25,6 +25,7 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/aggregators.py
+	$(BIN)/python benchmarks/certify.py
 	$(BIN)/python benchmarks/gpu.py
 
 docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/

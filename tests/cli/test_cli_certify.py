@@ -1,6 +1,7 @@
 """``turncoat certify``: the JSON it promises, the table, and what it refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
 from cli_said import Turncoat
@@ -28,6 +29,16 @@ def test_the_table_says_what_is_certified(turncoat: Turncoat) -> None:
     assert turncoat("certify", "--partitions", 20, "--quiet").out == ""
 
 
+def test_the_picture_has_what_is_certified_and_what_is_reached(turncoat: Turncoat, tmp_path: Path) -> None:
+    said = turncoat("certify", "--partitions", 20, "-o", "c.svg", "--json")
+    assert said.status == 0 and said.err == ""
+    found = json.loads(said.out)
+    assert found["attacked_accuracy"].keys() == found["undefended_accuracy"].keys()
+    assert found["attacked_accuracy"]["0"] == found["clean_accuracy"]
+    picture = (tmp_path / "c.svg").read_text(encoding="utf-8")
+    assert all(f'id="{line}"' in picture for line in ("certified", "attacked", "undefended"))
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -36,6 +47,7 @@ def test_the_table_says_what_is_certified(turncoat: Turncoat) -> None:
         (("--method", "smoothing", "--partitions", 3), "partitions does nothing"),
         (("--noise", 0.2), "noise does nothing"),
         (("--features", "anchor"), "did you mean 'anchors'?"),
+        (("-o", "c.txt"), "a picture cannot end in '.txt'"),
         (("--dataset", "digit"), "did you mean 'digits'?"),
         (("--model", "lgistic"), "did you mean 'logistic'?"),
     ],

@@ -14,7 +14,7 @@ from turncoat.training.own import Parts, parts_of, trained_tiles
 
 Progress = Callable[[int, int], None]  # models trained, models in all
 
-STEPS = 300  # of a linear model
+STEPS = 60  # of a linear model, with momentum
 BRIEF = 100  # of a network
 
 
@@ -55,7 +55,7 @@ def usual_recipe(model: Model, x: Tensor, rows: int) -> Recipe:
     if model.curvature is None:
         return Recipe(epochs=BRIEF, batch_size=rows, learning_rate=0.01, optimizer="adam")
     step = 1 / (model.curvature * largest_eigenvalue(x))
-    return Recipe(epochs=STEPS, batch_size=rows, learning_rate=step)
+    return Recipe(epochs=STEPS, batch_size=rows, learning_rate=step, momentum=0.9)
 
 
 def ballots(
