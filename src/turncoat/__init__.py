@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from turncoat.analysis.train import train
     from turncoat.attack.flipped_labels import FlippedLabels
     from turncoat.attack.worst_flips import Flips, worst_flips
+    from turncoat.auditing.audit import Audit, audit
     from turncoat.certificates.certificate import Certificate
     from turncoat.certificates.certify import certify
     from turncoat.data import load
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "Audit",
     "Certificate",
     "Dataset",
     "Federation",
@@ -31,6 +33,7 @@ __all__ = [
     "Threat",
     "TurncoatError",
     "TurncoatWarning",
+    "audit",
     "certify",
     "from_arrays",
     "load",
@@ -40,6 +43,7 @@ __all__ = [
 
 _HOMES = {
     "Certificate": "certificates.certificate",
+    "Audit": "auditing.audit",
     "Dataset": "data.dataset",
     "Federation": "federation.federation",
     "FlippedLabels": "attack.flipped_labels",
@@ -50,6 +54,7 @@ _HOMES = {
     "TurncoatError": "errors",
     "TurncoatWarning": "errors",
     "certify": "certificates.certify",
+    "audit": "auditing.audit",
     "from_arrays": "data.dataset",
     "load": "data",
     "train": "analysis.train",

@@ -4,6 +4,7 @@ import click
 
 import turncoat as package
 from turncoat.cli.attack import attack
+from turncoat.cli.audit import audit
 from turncoat.cli.certify import certify
 from turncoat.cli.data import data
 from turncoat.cli.figure import figure
@@ -30,5 +31,5 @@ def turncoat() -> None:
     """How much harm can label flips alone do to a model's training, and what stops them?"""
 
 
-for command in (attack, certify, sweep, results, figure, report, data, reproduce):
+for command in (audit, attack, certify, sweep, results, figure, report, data, reproduce):
     turncoat.add_command(command)

@@ -1,0 +1,157 @@
+"""The attacks that an audit tries, and what each did: one list, to which a stronger attack is one more entry."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from turncoat import metrics
+from turncoat.attack.selection import SELECTIONS
+from turncoat.auditing.setting import NARROW, Setting, Told
+from turncoat.direction import Params
+from turncoat.federation.federation import POOLED
+from turncoat.federation.threats import tile_size
+from turncoat.models.stack import Model
+from turncoat.threat import CLEAN, Threat
+from turncoat.training import preludes
+from turncoat.training.stack import StackRun, stack_run, tiles
+from turncoat.training.task import CURVES
+
+SCORES = f"untargeted/{SELECTIONS['optimal'].needs}"  # how a stack names the scores that it has summed
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack:
+    """A rule by name, and when it decides: "once" leaves labels that can be looked at, "epoch" new ones each epoch."""
+
+    name: str
+    selection: str
+    schedule: str
+    told: str
+
+    def threat(self, access: float, share: float) -> Threat:
+        """The attack on this share of all labels, with this write access."""
+        placement = "fixed" if self.schedule == "once" else "resampled"
+        return Threat(
+            access,
+            min(1.0, share / access),
+            selection=self.selection,
+            schedule=self.schedule,
+            placement=placement,
+        )
+
+
+ATTACKS: tuple[Attack, ...] = (
+    Attack("random", "random", "once", "careless labels: rows and new labels at random"),
+    Attack(
+        "chosen once",
+        "optimal",
+        "once",
+        "the rows that harm the training most, chosen once and left in the table",
+    ),
+    Attack(
+        "chosen each epoch",
+        "optimal",
+        "epoch",
+        "chosen anew as the training goes, by somebody who keeps access",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+    """One threat, one seed: how good the model is at the end, and the labels it saw where they stay put."""
+
+    threat: Threat
+    seed: int
+    accuracy: float
+    macro_f1: float
+    confusion: Float[np.ndarray, "c c"]
+    labels: Int[Tensor, " n"] | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What came of all threats under all seeds, and of the clean run of each seed."""
+
+    found: dict[tuple[Threat, int], Outcome]
+    sums: Float[Tensor, "n c"]  # label scores summed over an honest training: what each label would do to it
+
+    def of(self, threat: Threat) -> list[Outcome]:
+        """One outcome per seed."""
+        return [outcome for (own, _), outcome in self.found.items() if own == threat]
+
+    def harm(self, threat: Threat, measure: str = "accuracy") -> list[float]:
+        """What is lost against the clean run of the same seed."""
+        return [
+            getattr(self.found[CLEAN, one.seed], measure) - getattr(one, measure) for one in self.of(threat)
+        ]
+
+
+def grid(setting: Setting) -> list[tuple[Attack, float, float, Threat]]:
+    """Every attack with all write access and with a narrow one, at every share that it allows."""
+    return [
+        (attack, access, share, attack.threat(access, share))
+        for attack in ATTACKS
+        for access in (1.0, NARROW)
+        for share in setting.shares
+        if share <= access and attack.threat(access, share).flips(setting.dataset.n) > 0
+    ]
+
+
+def run(setting: Setting, threats: Iterable[Threat], told: Told, what: str) -> Outcomes:
+    """Train all threats and the clean runs, side by side."""
+    wanted = (CLEAN, *dict.fromkeys(threats))
+    size = tile_size(setting.data.model, POOLED, "cpu")
+    stacks = [
+        stack_run(setting.data, setting.recipe, seed, tile)
+        for seed in setting.seeds
+        for tile in tiles(wanted, size)
+    ]
+    total, done = sum(stack.steps() for stack in stacks), 0
+    found: dict[tuple[Threat, int], Outcome] = {}
+    sums: Tensor | None = None
+    for stack in stacks:
+        for steps in stack.advance():
+            done += steps
+            told(what, done / total)
+        for outcome in _outcomes(setting, stack):
+            found[outcome.threat, outcome.seed] = outcome
+        sums = stack.sums.get(SCORES, sums) if sums is None else sums
+    return Outcomes(found, torch.zeros(setting.dataset.n, setting.dataset.classes) if sums is None else sums)
+
+
+def _outcomes(setting: Setting, stack: StackRun) -> list[Outcome]:
+    assert stack.main is not None
+    data, task = setting.data, stack.task
+    counts = confusion(data.model, stack.main.params, data.x_test, data.y_test)
+    kept = preludes.keep_labels(task, stack.sums) if task.schedule == "once" else None
+    curves = stack.curves()
+    found = []
+    for column, threat in enumerate(task.threats):
+        accuracy, f1 = (
+            metrics.tail_mean(curves[:, column, CURVES.index(name)]) for name in ("accuracy", "macro_f1")
+        )
+        labels = None if kept is None else kept[:, column].to(torch.int64)
+        found.append(Outcome(threat, task.seed, accuracy, f1, counts[column].numpy(), labels))
+    return found
+
+
+def confusion(model: Model, params: Params, x: Tensor, y: Int[Tensor, " n"]) -> Float[Tensor, "r c c"]:
+    """Counts of (true class, predicted class) of every replica."""
+    parts = [
+        metrics.confusion(model.logits(params, x[s : s + model.chunk]).max(1).indices, y[s : s + model.chunk],
+                          model.classes)
+        for s in range(0, len(x), model.chunk)
+    ]  # fmt: skip
+    return torch.stack(parts).sum(0)
+
+
+def mean_confusion(outcomes: Sequence[Outcome]) -> Float[np.ndarray, "c c"]:
+    """Shares of each true class (a row) that are predicted as each class, over the seeds."""
+    counts = np.sum([one.confusion for one in outcomes], axis=0)
+    shares: np.ndarray = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    return shares
