@@ -13,10 +13,14 @@ from cli_said import Turncoat
 from turncoat.attack.rivals import PARAMETRIC
 from turncoat.attack.selection import SELECTIONS
 from turncoat.cli import early
-from turncoat.cli.options import as_typed
+from turncoat.cli.options import PARTS, as_typed
 from turncoat.data import SCALES
 from turncoat.federation import GRADIENT_ATTACKS
+from turncoat.fields import descriptions
 from turncoat.models import FORMS, MODELS
+from turncoat.sweep.budgets import BUDGET
+from turncoat.sweep.cells import KEYS
+from turncoat.sweep.experiment import ALSO
 
 AT_ONCE = """
 import sys
@@ -47,14 +51,27 @@ REFUSED = {
 }
 
 
-def test_what_needs_no_data_is_refused_before_anything_heavy_is_imported() -> None:
+FILES = {
+    "wirte_access = 0.5": "0.toml: unknown key 'wirte_access'; did you mean 'write_access'?",
+    "write_access = [0.5, 1]\nepochs = 0": "1.toml: epochs is 0",
+    "workers = 3\nhostile = 4": "2.toml: hostile is 4, but there are only 3 workers",
+}
+
+
+def test_what_needs_no_data_is_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
     """No clock: what takes the seconds is PyTorch, pandas and their like."""
-    script = AT_ONCE.format(words=list(REFUSED))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    refused = dict(REFUSED)
+    for number, (text, wanted) in enumerate(FILES.items()):
+        (tmp_path / f"{number}.toml").write_text(text)
+        refused[f"sweep {number}.toml"] = wanted
+    script = AT_ONCE.format(words=list(refused))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     told = done.stderr.splitlines()
-    assert len(told) == len(REFUSED)
-    for line, wanted in zip(told, REFUSED.values(), strict=True):
+    assert len(told) == len(refused) and not list(tmp_path.glob("*.db"))
+    for line, wanted in zip(told, refused.values(), strict=True):
         assert line.startswith("turncoat: ") and wanted in line
 
 
@@ -63,6 +80,8 @@ def test_names_that_are_known_early_are_those_that_are_known() -> None:
     assert set(early.NAMES["scale"]) == set(SCALES)
     assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, "MODULE:CALLABLE"}
     assert set(early.FORGED) == set(GRADIENT_ATTACKS)
+    assert {*KEYS, *early.BESIDE} == {*KEYS, BUDGET, "seeds", "device", ALSO}
+    assert {name for part in PARTS for name in descriptions(part)} == set(KEYS)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What can be refused before anything heavy is imported and any data is read: PyTorch alone takes seconds."""
 
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from turncoat.cli.options import PARTS
@@ -8,6 +10,7 @@ from turncoat.errors import TurncoatError, choose
 from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 
+BESIDE = ("global_budget", "seeds", "device", "also")  # keys of an experiment file that are no fields
 FORGED = ("gaussian", "inner_product", "little_is_enough", "mimic", "min_max", "sign_flip")
 NAMES = {
     "model": ("MODULE:CALLABLE", "logistic", "mlp", "mlp:HIDDEN", "vit", "vit-base", "vit-small", "vit-tiny"),
@@ -27,10 +30,7 @@ def refuse(given: Mapping[str, Any]) -> None:
         TurncoatError: for a value out of range, an unknown name, options that contradict each other, or no attacker.
     """
     for part in PARTS:
-        own = {name: value for name, value in given.items() if name in descriptions(part)}
-        if part is Federation and own.get("workers"):
-            own = {name: value for name, value in own.items() if name not in ("aggregator", "partition")}
-        part(**own)
+        _judge(part, {name: value for name, value in given.items() if name in descriptions(part)})
     for name, known in NAMES.items():
         typed = given.get(name, known[0])
         if ":" not in typed and not (name == "selection" and typed in FORGED):
@@ -43,6 +43,34 @@ def refuse(given: Mapping[str, Any]) -> None:
     attackers = given.get("hostile") if given.get("workers") else given.get("write_access")
     if not attackers:
         raise TurncoatError(nobody(given))
+
+
+def refuse_file(path: str) -> None:
+    """Accept the keys of an experiment file, and values that stand for themselves; what else it may be is not told.
+
+    Raises:
+        TurncoatError: for an unknown key, or such a value that is out of range.
+    """
+    try:
+        keys = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):  # who reads it tells what it is
+        return
+    known = {name for part in PARTS for name in descriptions(part)} | {*BESIDE}
+    try:
+        for name in keys:
+            choose(name, known, "key")
+        for part in PARTS:
+            own = {name: value for name, value in keys.items() if name in descriptions(part)}
+            if not any(isinstance(value, list | dict) for value in own.values()):
+                _judge(part, own)
+    except TurncoatError as error:
+        raise TurncoatError(f"{Path(path).name}: {error}") from error
+
+
+def _judge(part: type, own: dict[str, Any]) -> None:
+    if part is Federation and own.get("workers"):  # whose names take PyTorch to look up
+        own = {name: value for name, value in own.items() if name not in ("aggregator", "partition")}
+    part(**own)
 
 
 def nobody(given: Mapping[str, Any]) -> str:

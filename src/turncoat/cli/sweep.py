@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turncoat.cli import options
+from turncoat.cli import early, options
 from turncoat.cli.progress import bar, say
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def sweep(
     file: str | None, store: str, device: str | None, jobs: int | None, ray: str | None, quiet: bool
 ) -> None:
     """Train every cell of the experiment in FILE (without one: a grid on handwritten digits)."""
+    if file is not None:
+        early.refuse_file(file)
     import dataclasses
 
     from turncoat.cli import grid
