@@ -236,6 +236,34 @@ def test_an_old_store_that_an_older_version_works_on(old: Path) -> None:
         same_figures(store.summary())
 
 
+LEASES = (
+    "CREATE TABLE leases (stack TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, nonce TEXT NOT NULL,"
+    " heartbeat REAL NOT NULL)"
+)
+
+
+def test_a_store_of_version_3(tmp_path: Path) -> None:
+    """It had a table of leases, by which sweeps shared the stacks."""
+    path, grid = tmp_path / "s.db", experiment.experiment({"epochs": 1, "seeds": 1, "write_access": 0.5})
+    runner.sweep(grid, path)
+    with sqlite3.connect(path) as connection:
+        connection.execute(LEASES)
+        connection.execute("INSERT INTO leases VALUES ('stack', 'elsewhere', 1, 'nonce', 0)")  # long dead
+        connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    before = raw(path)
+    with open_store(path) as store:
+        assert len(store.summary()) == 3 and layout.version_of(store.connection) == 3
+    assert runner.sweep(grid, path).trained == 0
+    more = experiment.experiment({"epochs": 1, "seeds": 2, "write_access": 0.5})
+    assert runner.sweep(more, path).trained == 3
+    with open_store(path) as store:
+        assert layout.version_of(store.connection) == layout.VERSION
+        tables = {name for (name,) in store.connection.execute("SELECT name FROM sqlite_master")}
+        assert "leases" not in tables and {"cells", "checkpoints", "environments"} <= tables
+    assert set(before) < set(raw(path))
+
+
 def test_what_is_measured_may_grow_at_its_end(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Curves and samples are kept as plain arrays, so their columns keep their places."""
     assert CURVES == (

@@ -59,17 +59,19 @@ def cluster(address: str, device: str) -> Iterator[None]:
 
 
 def on_ray(
-    jobs: Iterable[Job], pace: Pace, device: str = "cpu", most: int | None = None
+    jobs: Iterable[Job], pace: Pace, device: str = "cpu", most: int | None = None, cpus: int | None = None
 ) -> Generator[Event, None, None]:
     """Train as tasks of the cluster, as many as it has room for; closing cancels them.
 
-    A task has one CPU, and one thread; or there are ``most`` at once, each with its share of the cluster.
+    A task has one CPU, and one thread; or there are ``most`` at once, each with its share of the cluster, or with
+    ``cpus``.
 
     Raises:
         TurncoatError: if a task is lost again and again; and whatever goes wrong in one.
     """
     ray = _library()
-    tasks = _Tasks(ray, dataclasses.replace(pace, progress=PROGRESS), device, *_shares(ray, device, most))
+    cpus = cpus or _share(ray, device, most)
+    tasks = _Tasks(ray, dataclasses.replace(pace, progress=PROGRESS), cpus, int(device == "cuda"))
     waiting = bundles(jobs)
     room, looked = 0, -LOOK
     try:
@@ -102,7 +104,6 @@ class _Tasks:
 
     ray: Any
     pace: Pace
-    device: str
     cpus: int  # for each task: its threads
     gpus: int
     going: dict[Any, _Sent] = dataclasses.field(default_factory=dict)  # by the stream of its events
@@ -200,12 +201,12 @@ def _train(
     yield from here(bundle, pace, source)
 
 
-def _shares(ray: Any, device: str, most: int | None) -> tuple[int, int]:
-    """CPUs and GPUs of each task: a share of the cluster's that fits on every node, whatever is to be trained."""
+def _share(ray: Any, device: str, most: int | None) -> int:
+    """CPUs of each task: a share of the cluster's that fits on every node, whatever is left to be trained."""
     if device == "cuda" or most is None:
-        return 1, int(device == "cuda")
+        return 1
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    return max(1, min([sum(nodes) // most, *(cpus for cpus in nodes if cpus)])), 0
+    return max(1, min([sum(nodes) // most, *(cpus for cpus in nodes if cpus)]))
 
 
 def _library() -> Any:
