@@ -26,23 +26,25 @@ from pathlib import Path
 
 import torch
 
+from turncoat.sweep import on_ray, processes
 from turncoat.sweep.cells import config, key
 from turncoat.sweep.executor import Event, Executor, Job, Pace, here
 from turncoat.sweep.experiment import cells, experiment
 from turncoat.sweep.frames import Record
-from turncoat.sweep.on_ray import on_ray
-from turncoat.sweep.processes import processes
 from turncoat.sweep.runner import CHECKPOINT, Planned, Training, planned
 from turncoat.sweep.store import open_store
 from turncoat.sweep.unit import Trained, train_stack
 
 TURNS = 5
-STACKS = 8  # per run and worker
+STACKS = 4  # per run and worker
 GRID = {"learning_rate": 0.2, "write_access": [0.2, 0.4, 0.6, 0.8], "local_budget": [0.25, 0.5, 1.0]}
 SIZE = 1 + 2 * 4 * 3  # cells of a stack: the clean one, and every pair with two selections
-EPOCHS = 40
+EPOCHS = 20
 EMPTY = 1000 // SIZE  # stacks that make 1,000 cells
 PACE = Pace(CHECKPOINT)
+PROGRESS = (
+    0.2  # seconds between two words of a worker: oftener than in a sweep, so that the clock's ends are sharp
+)
 
 
 def plan(stacks: int, epochs: int = EPOCHS) -> list[Planned]:
@@ -105,7 +107,9 @@ def contestants() -> Iterator[dict[str, Callable[[], float]]]:
     """Whoever is there, by name."""
     found: dict[str, Callable[[], float]] = {"serial": lambda: rate(partial(here, pace=PACE), 1)}
     for count in (1, 2):
-        found[f"processes_{count}"] = partial(rate, partial(processes, pace=PACE, count=count), count)
+        found[f"processes_{count}"] = partial(
+            rate, partial(processes.processes, pace=PACE, count=count), count
+        )
     if importlib.util.find_spec("ray") is None:
         yield found
         return
@@ -113,7 +117,7 @@ def contestants() -> Iterator[dict[str, Callable[[], float]]]:
 
     ray.init(address="local", num_cpus=2, log_to_driver=False, logging_level=logging.ERROR)
     for count in (1, 2):
-        found[f"ray_{count}"] = partial(rate, partial(on_ray, pace=PACE, most=count, cpus=1), count)
+        found[f"ray_{count}"] = partial(rate, partial(on_ray.on_ray, pace=PACE, most=count, cpus=1), count)
     try:
         yield found
     finally:
@@ -123,6 +127,7 @@ def contestants() -> Iterator[dict[str, Callable[[], float]]]:
 def measure() -> dict[str, float]:
     """All figures of this benchmark."""
     torch.set_num_threads(1)
+    on_ray.PROGRESS = processes.PROGRESS = PROGRESS
     with contestants() as found:
         for execute in found.values():  # the first turn only warms up
             execute()

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from turncoat import TurncoatError
-from turncoat.sweep import executor, experiment, runner
+from turncoat import Dataset, TurncoatError, load
+from turncoat.sweep import executor, experiment, prepared, runner
 from turncoat.sweep.executor import Job, Pace, bundles, here
 from turncoat.sweep.stacks import Stack
 from turncoat.sweep.unit import Checkpoint, Reached, Trained, start, train_stack
@@ -71,6 +71,20 @@ def test_an_executor_asks_for_the_next_job_when_it_begins_it() -> None:
         assert asked == [0, 1], "the next is made ready, no more"
         trained = [name for name, told in events if isinstance(told, Trained)]
     assert len(set(trained)) == 4 and name == trained[0]
+
+
+def test_data_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By plan and training together."""
+    times: list[object] = []
+
+    def counted(*given: object, **more: object) -> Dataset:
+        times.append(given)
+        return load("digits", "raw")
+
+    prepared.prepared.cache_clear()
+    monkeypatch.setattr(prepared, "load", counted)
+    runner.sweep(experiment.experiment(KEYS | {"seeds": 3, "scale": "raw"}), tmp_path / "s.db")
+    assert len(times) == 1
 
 
 def test_a_pace_says_how_much_is_told(stack: Stack) -> None:

@@ -64,7 +64,7 @@ def tell_apart(problem: Problem) -> tuple[Problem, str]:
 
 
 @lru_cache(maxsize=1)
-def prepared(problem: Problem, fingerprint: str, device: str, source: Source = read) -> Material:
+def prepared(problem: Problem, fingerprint: str, device: str, source: Source) -> Material:
     """The data and model of a problem on a device; kept until another is asked for, or the file has changed.
 
     Raises:
@@ -75,9 +75,7 @@ def prepared(problem: Problem, fingerprint: str, device: str, source: Source = r
 
 
 @lru_cache(maxsize=256)
-def stability(
-    problem: Problem, fingerprint: str, recipe: Recipe, device: str, source: Source = read
-) -> float:
+def stability(problem: Problem, fingerprint: str, recipe: Recipe, device: str, source: Source) -> float:
     """η·λ_max/2 of the clean problem."""
     data = prepared(problem, fingerprint, device, source)
     return step_stability(data.model, recipe, data.x, data.y)

@@ -18,7 +18,7 @@ from turncoat.sweep.executor import Executor, Job, Pace, here
 from turncoat.sweep.experiment import Experiment, cells
 from turncoat.sweep.lock import alone
 from turncoat.sweep.on_ray import cluster, on_ray
-from turncoat.sweep.prepared import prepared
+from turncoat.sweep.prepared import prepared, read
 from turncoat.sweep.processes import processes
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
@@ -95,7 +95,7 @@ def planned(wanted: list[Cell], known: set[str], device: str, at: str | None = N
     for alike in sorted(by_seed(wanted), key=lambda group: order[group[0].problem]):
         if all(key(cell) in known for cell in alike):
             continue
-        model = prepared(alike[0].problem, alike[0].fingerprint, at).model
+        model = prepared(alike[0].problem, alike[0].fingerprint, at, read).model
         tile = tile_size(model, alike[0].federation, device)
         for stack in stacks(alike, tile, known, shapes(model), device):
             yield Planned(stack, start(dataclasses.replace(stack, device=at)).steps(), lanes_for(model))
