@@ -27,3 +27,11 @@ def cross_entropy(logits: Float[Tensor, "n c r"], labels: Int[Tensor, " n"]) -> 
     """-log softmax(z)_y of every example and replica."""
     index = labels.view(-1, 1, 1).expand(-1, 1, logits.shape[2])
     return logits.logsumexp(1) - logits.gather(1, index).squeeze(1)
+
+
+def through_softmax(
+    shares: Float[Tensor, "n c r"], tangent: Float[Tensor, "n c r"]
+) -> Float[Tensor, "n c r"]:
+    """(diag(p) - p pᵀ) v: how the softmax p moves when its logits move along v."""
+    weighed = shares * tangent
+    return weighed.sub_(shares * weighed.sum(1, keepdim=True))

@@ -11,7 +11,7 @@ import pytest
 from cli_said import Turncoat
 
 from turncoat.attack.rivals import PARAMETRIC
-from turncoat.attack.selection import SELECTIONS
+from turncoat.attack.selection import PLANNED, SELECTIONS
 from turncoat.cli import early
 from turncoat.cli.options import PARTS, as_typed
 from turncoat.data import SCALES
@@ -78,7 +78,7 @@ def test_what_needs_no_data_is_refused_before_anything_heavy_is_imported(tmp_pat
 def test_names_that_are_known_early_are_those_that_are_known() -> None:
     assert set(early.NAMES["model"]) == {*MODELS, *FORMS}
     assert set(early.NAMES["scale"]) == set(SCALES)
-    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, "MODULE:CALLABLE"}
+    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, PLANNED, "MODULE:CALLABLE"}
     assert set(early.FORGED) == set(GRADIENT_ATTACKS)
     assert {*KEYS, *early.BESIDE} == {*KEYS, BUDGET, "seeds", "device", ALSO}
     assert {name for part in PARTS for name in descriptions(part)} == set(KEYS)

@@ -16,7 +16,6 @@ from one_process import Here, instruction
 
 from turncoat import FlippedLabels, TurncoatError, worst_flips
 from turncoat.attack import SELECTIONS
-from turncoat.attack.rivals import PARAMETRIC
 from turncoat.flower import RobustStrategy, flipped, hostile
 from turncoat.randomness import generator
 
@@ -71,9 +70,7 @@ def expected(node=1, budget=0.5, selection="optimal", server_round=1, seed=0):
     return worst_flips(module, x, y, int(budget * len(y)), selection=selection, generator=draw), y
 
 
-PARAMETRIC_RULES = [
-    f"{name}:{':'.join(str(i) for i in range(count))}" for name, (_, count) in PARAMETRIC.items()
-]
+PARAMETRIC_RULES = ["source_to_target:0:1", "all_to_one:0", "class_by_class:0.6:1"]
 
 
 @pytest.mark.parametrize("selection", [*SELECTIONS, *PARAMETRIC_RULES])

@@ -5,9 +5,10 @@ import torch
 from torch.func import hessian
 
 from turncoat import Recipe, models
+from turncoat.models import curvature
+from turncoat.models.curvature import mean_hessian_product
 from turncoat.randomness import generator
-from turncoat.training import stability
-from turncoat.training.stability import hessian_product, step_stability
+from turncoat.training.stability import step_stability
 
 
 def setting(data):
@@ -29,7 +30,8 @@ def test_product_with_the_whole_hessian(multi):
     model, x, params, full = setting(multi)
     draw = torch.Generator().manual_seed(0)
     v = {name: torch.randn(value.shape, generator=draw) for name, value in params.items()}
-    got = hessian_product(model, params, v, x, multi.y)
+    soft = torch.nn.functional.one_hot(multi.y, multi.classes).float().unsqueeze(2)
+    got = mean_hessian_product(model, params, v, x, soft)
     flat = torch.cat([part.flatten() for part in v.values()])
     torch.testing.assert_close(
         torch.cat([part.flatten() for part in got.values()]), full @ flat, rtol=1e-4, atol=1e-5
@@ -38,7 +40,7 @@ def test_product_with_the_whole_hessian(multi):
 
 def test_step_stability_of_a_network(multi, monkeypatch):
     model, x, _, full = setting(multi)
-    monkeypatch.setattr(stability, "ROUNDS", 200)
+    monkeypatch.setattr(curvature, "ROUNDS", 200)
     sharpest = float(torch.linalg.eigvalsh(full).abs().max())
     recipe = Recipe(learning_rate=0.3, momentum=0.5, weight_decay=0.1)
     wanted = 0.3 * (sharpest + 0.1) / 2 / 1.5

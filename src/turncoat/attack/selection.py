@@ -180,19 +180,30 @@ SELECTIONS: dict[str, Selection] = {
 }
 
 
-def find(name: object) -> "Selection | OwnSelection":
+PLANNED = "planned"  # no rule of one round: a plan of the whole training
+
+
+def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
     """The selection of that name: "optimal", "source_to_target:7:1", or "mypkg.rules:mine", a rule of one's own.
 
     Raises:
-        TurncoatError: with the nearest name if there is none, or if one's own can't be imported.
+        TurncoatError: with the nearest name if there is none, if one's own can't be imported, or if it is no rule of
+            one round.
     """
+    if name == PLANNED:
+        raise errors.TurncoatError(
+            "selection 'planned' plans the flips of a whole training, so a single round has none: use"
+            " Threat(selection='planned') in train(...), or turncoat.plan(...)"
+        )
     if isinstance(name, str) and name not in SELECTIONS:
-        propose = parametric(name)
+        propose = parametric(name, write_access)
         if propose is not None:
             return Selection(propose, needs="nothing")
         if is_own(name):
             return _own(name)
-    return SELECTIONS[errors.choose(name, [*SELECTIONS, *PARAMETRIC, "MODULE:CALLABLE"], "selection")]
+    return SELECTIONS[
+        errors.choose(name, [*SELECTIONS, *PARAMETRIC, PLANNED, "MODULE:CALLABLE"], "selection")
+    ]
 
 
 def is_own(name: object) -> bool:
@@ -211,9 +222,9 @@ def _own(name: str) -> "Selection | OwnSelection":
     return rule
 
 
-def resolve(selection: "str | OwnSelection") -> "Selection | OwnSelection":
-    """The selection of that name, or the callable itself."""
-    return selection if callable(selection) else find(selection)
+def resolve(selection: "str | OwnSelection", write_access: float = 1.0) -> "Selection | OwnSelection":
+    """The selection of that name for an attacker's k, or the callable itself."""
+    return selection if callable(selection) else find(selection, write_access)
 
 
 def check_spent(

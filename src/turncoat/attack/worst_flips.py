@@ -97,11 +97,12 @@ def worst_flips(
         EvaluationModeWarning: ``evaluation-mode``: parts of the module act differently in training mode.
     """
     inputs, y = given.examples(x, y)
-    rule = resolve(selection)
+    resolve(selection)  # tells of an unknown name at once
     draw = given.checked_generator(generator)
     with at_rest(module) as body:
         case, some, honest = _case(body, inputs, y, loss)
         own, most = given.reach(members, flips, y, case, honest)
+        rule = resolve(selection, len(own) / len(honest))
         aim = given.checked_direction(body.params, direction)
         toward = untargeted(gradients(case, [honest])[0]) if aim is None else aim
         worth, seen = _scores(rule, case, some, toward)

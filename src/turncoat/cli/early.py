@@ -17,7 +17,7 @@ NAMES = {
     "scale": ("raw", "standard", "unit"),
     "selection": (
         *("MODULE:CALLABLE", "all_to_one", "as_printed", "cyclic", "highest_loss", "last_layer"),
-        *("least_likely", "mirror", "optimal", "random", "source_to_target"),
+        *("class_by_class", "least_likely", "mirror", "optimal", "planned", "random", "source_to_target"),
     ),
 }
 """What may be typed; the tests hold this to the tables that the names are looked up in."""

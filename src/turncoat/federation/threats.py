@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from turncoat.attack.selection import find
+from turncoat.attack.selection import PLANNED, find
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
@@ -20,7 +20,7 @@ def check_selection(threat: Threat) -> None:
     Raises:
         TurncoatError: with the nearest name if there is none of that name.
     """
-    if callable(threat.selection) or threat.selection in GRADIENT_ATTACKS:
+    if callable(threat.selection) or threat.selection in (*GRADIENT_ATTACKS, PLANNED):
         return
     find(threat.selection)
 
@@ -31,6 +31,8 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
     Raises:
         TurncoatError: if the threat names another write access, or a gradient attack has no messages to forge.
     """
+    if threat.selection == PLANNED:
+        _check_planned(threat, recipe)
     if not federation.workers:
         if threat.selection in GRADIENT_ATTACKS:
             raise TurncoatError(
@@ -56,3 +58,16 @@ def tile_size(model: Model, federation: Federation, device: str) -> int:
     """Replicas per stack: fewer in a federation, where every worker of every replica holds a message."""
     size = min(model.tile, MESSAGES) if federation.workers else model.tile
     return size * GPU_TILES if device.startswith("cuda") else size
+
+
+def _check_planned(threat: Threat, recipe: Recipe) -> None:
+    """Refuse what no plan is made for."""
+    if recipe.optimizer != "sgd":
+        raise TurncoatError(
+            f"selection 'planned' goes back through the steps of sgd, but optimizer is {recipe.optimizer!r}, which"
+            " scales each step by all before it: set optimizer to 'sgd', or selection to 'optimal'"
+        )
+    if threat.schedule == "step":
+        raise TurncoatError(
+            "selection 'planned' decides once a round, not in every mini-batch: set schedule to 'epoch' or 'once'"
+        )

@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.losses import residual
+from turncoat.losses import residual, through_softmax
 from turncoat.models.span import Span
 from turncoat.models.stack import Model, Pullback
 
@@ -70,6 +70,12 @@ def logistic(features: int, classes: int) -> Model:
     def scores(params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
         return project(direction, x)  # the logits are linear: their derivative along Δ is x·Δ
 
+    def hessian_product(
+        params: Params, x: Tensor, soft: Tensor, v: Params, into: Params, weight: float
+    ) -> None:
+        # the logits are linear, so that the labels do not matter: J v weighed by the softmax's own derivative
+        pullback(params, x)(through_softmax(project(params, x).softmax(1), project(v, x)), into, weight)
+
     def pack(params: Params) -> Float[Tensor, "r p"]:
         return params[WEIGHT].permute(2, 1, 0).flatten(1)
 
@@ -104,6 +110,7 @@ def logistic(features: int, classes: int) -> Model:
         lay_own=lay_own,
         span=Span(WEIGHT, rows),
         scores=scores,
+        hessian_product=hessian_product,
         replica_axis={WEIGHT: 2},
         head=(WEIGHT,),
         tile=50 if rows > 1 else 512,  # some 500 columns: products at full speed, one draw of rows for many

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.direction import Params
+from turncoat.losses import through_softmax
 from turncoat.models.logistic import with_bias
 from turncoat.models.stack import Model, Pullback
 
@@ -47,6 +48,7 @@ def mlp(features: int, classes: int, hidden: int = 128) -> Model:
         pullback=lambda params, x: _pullback(params, x, _first(params[HIDDEN], x).relu_()),
         forward_own=forward_own,
         scores=scores,
+        hessian_product=hessian_product,
         replica_axis={HIDDEN: 0, WEIGHT: 0, BIAS: 0},
         head=(WEIGHT, BIAS),
         tile=max(4, min(200, CACHE // size)),
@@ -87,6 +89,31 @@ def scores(params: Params, x: Float[Tensor, "n d1"], direction: Params) -> Float
     if moved is not None:
         result = result.baddbmm_(params[WEIGHT], moved)
     return _outward(result)
+
+
+def hessian_product(
+    params: Params,
+    x: Float[Tensor, "n d1"],
+    soft: Float[Tensor, "n c r"],
+    v: Params,
+    into: Params,
+    weight: float,
+) -> None:
+    """Forward and backward pass, both differentiated along ``v`` (Pearlmutter 1994); ReLU has no curvature."""
+    active = _first(params[HIDDEN], x)
+    on = active > 0
+    active = active.relu_()
+    moved = _first(v[HIDDEN], x).mul_(on)
+    shares = _outward(_second(params, active)).softmax(1)
+    tangent = torch.baddbmm(v[BIAS], v[WEIGHT], active).baddbmm_(params[WEIGHT], moved)
+    rest = _inward(shares - soft)
+    rest_moved = _inward(through_softmax(shares, _outward(tangent)))
+    back = torch.bmm(params[WEIGHT].transpose(1, 2), rest_moved)
+    back = back.baddbmm_(v[WEIGHT].transpose(1, 2), rest).mul_(on)
+    into[WEIGHT].baddbmm_(rest_moved, active.transpose(1, 2), alpha=weight)
+    into[WEIGHT].baddbmm_(rest, moved.transpose(1, 2), alpha=weight)
+    into[BIAS].add_(rest_moved.sum(2, keepdim=True), alpha=weight)
+    into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
 
 
 def _pullback(params: Params, x: Tensor, active: Float[Tensor, "r h n"]) -> Pullback:

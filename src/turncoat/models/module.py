@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError, reason
 from turncoat.models.probe import fits, last_layer, refuse_channels_last
-from turncoat.models.scores import directional, lacks_forward_mode
+from turncoat.models.scores import directional, lacks_forward_mode, plain_kernels
 from turncoat.models.stack import Model, Pullback
 
 TILE = 8  # replicas whose activations are held at once
@@ -64,6 +64,7 @@ def module_stack(
         pullback=lambda params, x: _forward(functional(module), params, x)[1],
         forward_own=lambda params, x: _forward(functional(module), params, x, own=True),
         scores=lambda params, x, direction: _scores(functional(module), params, x, direction),
+        hessian_product=lambda *given: _hessian_product(functional(module), *given),
         replica_axis=dict.fromkeys(trained, 0),
         head=last_layer(module, lambda: module(few)),
         tile=TILE,
@@ -151,3 +152,22 @@ def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[T
 def _each(params: Params) -> list[Params]:
     replicas = len(next(iter(params.values())))
     return [{name: value[j] for name, value in params.items()} for j in range(replicas)]
+
+
+def _hessian_product(
+    call: Call, params: Params, x: Tensor, soft: Tensor, v: Params, into: Params, weight: float
+) -> None:
+    """Reverse mode twice: the gradient of what the gradient is along ``v``."""
+    for j, (one, along) in enumerate(zip(_each(params), _each(v), strict=True)):
+        leaves = {name: value.detach().clone().requires_grad_() for name, value in one.items()}
+        wanted = list(leaves.values())
+        with torch.enable_grad(), plain_kernels():
+            logits = call(leaves, x)
+            loss = -(soft[:, :, j] * logits.log_softmax(1)).sum()
+            slope = torch.autograd.grad(loss, wanted, create_graph=True, materialize_grads=True)
+            inner = torch.stack(
+                [(g * along[name]).sum() for name, g in zip(leaves, slope, strict=True)]
+            ).sum()
+            curved = torch.autograd.grad(inner, wanted, materialize_grads=True)
+        for name, part in zip(leaves, curved, strict=True):
+            into[name][j].add_(part, alpha=weight)

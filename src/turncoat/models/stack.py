@@ -45,6 +45,9 @@ class Model:
     forward_own: Callable[[Params, Tensor], tuple[Tensor, Pullback]]
     # directional derivative of the logits, (n, c, r); parameters that the direction leaves out do not move
     scores: Callable[[Params, Tensor, Params], Tensor]
+    # ``hessian_product(params, x, soft (n c r), v, into, weight)`` adds weight · Σ_i ∇²ℓ_i v to ``into``, where ℓ is
+    # the cross-entropy of soft labels
+    hessian_product: Callable[[Params, Tensor, Tensor, Params, Params, float], None]
     replica_axis: dict[str, int]
     head: tuple[str, ...]
     tile: int

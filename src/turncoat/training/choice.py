@@ -6,13 +6,14 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.round import Quota, choose_flips, mean_gradient
-from turncoat.attack.selection import resolve
+from turncoat.attack.selection import PLANNED, resolve
 from turncoat.direction import Params, targeted, untargeted
 from turncoat.federation.aware import Trial, against_the_rule
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training.optimizers import Slots
+from turncoat.training.planned import planned_labels
 from turncoat.training.task import Rows, RunState, Task
 
 
@@ -44,6 +45,9 @@ def chosen_labels(turn: Turn, server: Params, toward: Params) -> Int[Tensor, "m 
     """
     if turn.task.kept is not None:
         return _kept(turn, turn.task.kept)
+    if turn.threats[0].selection == PLANNED:
+        own = turn.state.alive[turn.columns].tolist()
+        return planned_labels(turn.task, own, turn.rows, turn.members, turn.when[0])
     view = _attackers_view(turn, server, toward)
     if turn.rows.sample is not None:
         return _against_the_rule(turn, view)
@@ -68,7 +72,7 @@ def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) ->
     """What the selection makes of the scores, with this fraction of every budget."""
     rows = turn.rows
     return choose_flips(
-        resolve(turn.threats[0].selection),
+        resolve(turn.threats[0].selection, turn.threats[0].write_access),
         turn.task.model,
         *view,
         rows.x,

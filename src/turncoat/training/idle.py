@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.attack.selection import Selection, resolve
+from turncoat.attack.selection import PLANNED, Selection, resolve
 from turncoat.errors import shown, up
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
@@ -40,6 +40,8 @@ def _forges(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
 def _blind(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
     if threat.selection in GRADIENT_ATTACKS:
         return True
+    if threat.selection == PLANNED:
+        return False
     rule = resolve(threat.selection)
     return isinstance(rule, Selection) and rule.needs == "nothing"
 

@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from turncoat.attack.round import mean_gradient, scores_for
-from turncoat.attack.selection import Selection, flip_labels, resolve
+from turncoat.attack.selection import PLANNED, Selection, flip_labels, resolve
 from turncoat.direction import targeted, untargeted
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.randomness import generator
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance
+from turncoat.training.planned import planned_labels
 from turncoat.training.task import RunState, Task, label_dtype, start
 
 Sums = dict[str, Float[Tensor, "n c"]]
@@ -33,6 +34,11 @@ def honest_task(task: Task, relabelled: bool) -> Task:
 def needs_target(threats: tuple[Threat, ...]) -> bool:
     """Whether any threat steers to a target."""
     return any(t.goal == "targeted" for t in threats)
+
+
+def needs_scores(threats: tuple[Threat, ...]) -> bool:
+    """Whether any threat's flips are chosen once, by scores summed over an honest run."""
+    return threats[-1].schedule == "once" and bool(_kinds(threats))
 
 
 def train_target(task: Task, state: RunState) -> Iterator[int]:
@@ -62,12 +68,18 @@ def keep_labels(task: Task, sums: Sums) -> Tensor:
     for column, threat in enumerate(task.threats):
         if threat.is_clean or threat.selection in GRADIENT_ATTACKS:
             continue
-        chosen = task.y
         pool = task.way.pool(task, (threat,), 0)
+        if threat.selection == PLANNED:
+            own = planned_labels(task, [column], pool, pool.order[: int(pool.sizes.max())], 0)
+            labels[pool.order[: len(own)], column] = own[:, 0].to(labels.dtype)
+            continue
+        chosen = task.y
+        rule = resolve(threat.selection, threat.write_access)
         draw = generator(task.seed, "selection", 0)
         for start_row, stop in pool.parts(0):
             own, flips = pool.order[start_row:stop], threat.allowance(stop - start_row)
-            chosen = flip_labels(threat.selection, sums["/".join(_kind(threat))], chosen, own, flips, draw)
+            scores = sums["/".join(_kind(threat))]
+            chosen = flip_labels(rule, scores, chosen, own, flips, draw)
         labels[:, column] = chosen
     return labels
 
@@ -94,5 +106,6 @@ def _kind(threat: Threat) -> tuple[str, str]:
 
 
 def _kinds(threats: tuple[Threat, ...]) -> list[tuple[str, str]]:
-    wanted = (t for t in threats if not t.is_clean and t.selection not in GRADIENT_ATTACKS)
+    unscored = (*GRADIENT_ATTACKS, PLANNED)
+    wanted = (t for t in threats if not t.is_clean and t.selection not in unscored)
     return sorted({_kind(t) for t in wanted})

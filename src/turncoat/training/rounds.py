@@ -8,6 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.round import Report, gradient_change, mean_gradient, report
+from turncoat.attack.rivals import depends_on_access
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.models.stack import take
 from turncoat.randomness import generator
@@ -87,4 +88,5 @@ def decide(task: Task, state: RunState, group: Group, rows: Rows, when: tuple[in
 
 
 def _kind(threat: Threat) -> tuple[object, ...]:
-    return (threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware)
+    access = threat.write_access if depends_on_access(threat.selection) else None
+    return (threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware, access)

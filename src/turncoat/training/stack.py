@@ -10,10 +10,11 @@ from turncoat.data.dataset import Dataset
 from turncoat.federation.crowd import enlist
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.models.stack import Model
+from turncoat.planning import saving
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
-from turncoat.training import checkpoint, optimizers, preludes
+from turncoat.training import checkpoint, optimizers, planned, preludes
 from turncoat.training.checkpoint import Arrays
 from turncoat.training.federated import Federated
 from turncoat.training.loop import advance
@@ -34,6 +35,7 @@ class StackRun:
     surrogate: RunState | None = None
     sums: preludes.Sums = dataclasses.field(default_factory=dict)
     main: RunState | None = None
+    plans: list[planned.Planned] = dataclasses.field(default_factory=list)
 
     def advance(self) -> Iterator[int]:
         """Train to the end, yielding after each step how many replicas took it."""
@@ -42,9 +44,15 @@ class StackRun:
             self.target = self.target or preludes.start_honest(task)
             yield from preludes.train_target(task, self.target)
             task = dataclasses.replace(task, target=self.target.params)
-        if task.schedule == "once":
+        if planned.plans(task.threats):
+            self.plans = self.plans or planned.planners(task)
+            for one in self.plans:
+                yield from one.advance(task.recipe.epochs * task.way.steps(task))
+            task = dataclasses.replace(task, plans=tuple(self.plans))
+        if preludes.needs_scores(task.threats):
             self.surrogate = self.surrogate or preludes.start_honest(task)
             yield from preludes.sum_scores(task, self.surrogate, self.sums)
+        if task.schedule == "once":
             task = dataclasses.replace(task, kept=preludes.keep_labels(task, self.sums))
         self.main = self.main or start(task)
         yield from advance(task, self.main)
@@ -52,7 +60,8 @@ class StackRun:
     def steps(self) -> int:
         """How many replica-steps the whole run takes at most; early stopping may leave some out."""
         task = self.task
-        extra = preludes.needs_target(task.threats) + (task.schedule == "once")
+        extra = preludes.needs_target(task.threats) + preludes.needs_scores(task.threats)
+        extra += planned.count(task.threats)
         return task.recipe.epochs * task.way.steps(task) * (len(task.threats) + extra)
 
     def curves(self) -> np.ndarray:
@@ -72,22 +81,32 @@ class StackRun:
             state = getattr(self, name)
             if state is not None:
                 arrays |= {f"{name}:{key}": value for key, value in checkpoint.to_arrays(state).items()}
+        for number, one in enumerate(self.plans):
+            arrays |= {f"plan{number}:{key}": v for key, v in saving.to_arrays(one.planner).items()}
         return arrays
 
     def restore(self, arrays: Arrays) -> None:
         """Go on from what ``to_arrays`` gave."""
         device = self.task.x.device
         for name in ("target", "surrogate", "main"):
-            own = {key.removeprefix(f"{name}:"): v for key, v in arrays.items() if key.startswith(f"{name}:")}
+            own = _part(arrays, f"{name}:")
             if own:
                 state = start(self.task) if name == "main" else preludes.start_honest(self.task)
                 checkpoint.from_arrays(state, own)
                 setattr(self, name, state)
+        if any(key.startswith("plan0:") for key in arrays):
+            self.plans = planned.planners(self.task)
+            for number, one in enumerate(self.plans):
+                saving.restore(one.planner, _part(arrays, f"plan{number}:"))
         self.sums = {
             key.removeprefix("sums:"): torch.tensor(value, device=device)
             for key, value in arrays.items()
             if key.startswith("sums:")
         }
+
+
+def _part(arrays: Arrays, start: str) -> Arrays:
+    return {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -89,6 +89,7 @@ class Task:
     y_held: Tensor
     target: Params | None = None  # a stack of one: where a targeted attacker steers to
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
+    plans: Sequence[Any] | None = None  # of attackers that plan the whole training
 
     @property
     def schedule(self) -> str:
