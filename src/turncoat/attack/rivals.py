@@ -96,21 +96,19 @@ def _named_classes(factory: Callable[..., Propose], count: int) -> "Parser":
             raise TurncoatError(f"selection {name!r} takes {count} class number(s), such as {example!r}")
         classes = [int(part) for part in numbers]
         if len(set(classes)) < len(classes):
-            raise TurncoatError(
-                f"selection {name!r} relabels a class as itself: give two different classes"
-            )
+            raise TurncoatError(f"selection {name!r} relabels a class as itself: give two different classes")
         return factory(*classes)
 
     return parse
 
 
 def _class_by_class(name: str, numbers: list[str], write_access: float) -> Propose:
-    share, target = [*numbers, *(str(SHARE), str(TARGET))[len(numbers) :]][:2] if len(numbers) < 3 else ("", "")
+    share, target, *surplus = [*numbers, *(str(SHARE), str(TARGET))[len(numbers) :]]
     try:
         part = float(share)
     except ValueError:
         part = math.nan
-    if not 0 < part <= 1 or not target.isdecimal():
+    if surplus or not 0 < part <= 1 or not target.isdecimal():
         raise TurncoatError(
             f"selection {name!r} takes a share above 0 and up to 1, and a class number, such as"
             f" 'class_by_class:{SHARE}:{TARGET}'"

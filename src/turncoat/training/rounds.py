@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.attack.round import Report, gradient_change, mean_gradient, report
 from turncoat.attack.rivals import depends_on_access
+from turncoat.attack.round import Report, gradient_change, mean_gradient, report
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.models.stack import take
 from turncoat.randomness import generator
