@@ -11,7 +11,7 @@ from scipy.stats import hypergeom
 
 import turncoat
 from turncoat import TurncoatError, load
-from turncoat.auditing import attacks, audit, folds, owners, seen
+from turncoat.auditing import attacks, audit, folds, guaranteed, owners, seen
 from turncoat.auditing import setting as settings
 from turncoat.auditing.setting import SHARES, choose_setting
 from turncoat.auditing.the_labels import check_rows
@@ -69,7 +69,8 @@ def made(table):
 def test_every_section_is_there(made, tmp_path):
     titles = [section.title for section in made.report.sections]
     assert titles == [
-        "The data and the model", "How much harm", "Whom it hits", "Would you see it?", "The labels you have",
+        "The data and the model", "How much harm", "Whom it hits", "Would you see it?", "What is guaranteed",
+        "The labels you have",
     ]  # fmt: skip
     made.to_html(tmp_path / "a.html")
     page = (tmp_path / "a.html").read_text()
@@ -174,6 +175,18 @@ def test_what_an_owner_flips_is_its_own(setting, outcomes):
     labels = owners._flipped(outcomes, setting.dataset.y, mine)
     changed = (labels != setting.dataset.y).nonzero().flatten()
     assert len(changed) and set(changed.tolist()) <= set(mine.tolist())
+
+
+def test_what_is_guaranteed_is_the_certificate(setting, outcomes):
+    section = guaranteed.what_is_guaranteed(setting, outcomes, nothing)
+    rows = json.loads(audit.finished(audit.Asked("t"), [section]).to_json())["sections"][0]["blocks"][1][
+        "rows"
+    ]
+    found = turncoat.certify(setting.dataset, partitions=setting.dataset.n // 6)
+    assert [row["votes: guaranteed accuracy"] for row in rows] == [
+        found.accuracy_under(row["rows"]) for row in rows
+    ]
+    assert len(rows) == 2 and rows[0]["votes: guaranteed accuracy"] > rows[1]["votes: guaranteed accuracy"]
 
 
 def test_an_audit_that_is_stopped_says_so():

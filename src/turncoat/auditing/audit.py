@@ -10,6 +10,7 @@ import pandas as pd
 
 from turncoat import errors
 from turncoat.auditing import attacks, owners, setting
+from turncoat.auditing.guaranteed import what_is_guaranteed
 from turncoat.auditing.harm import how_much_harm
 from turncoat.auditing.seen import would_you_see_it
 from turncoat.auditing.setting import Setting, Told, choose_setting
@@ -118,6 +119,7 @@ def sections(asked: Asked, told: Told) -> Iterator[Found]:
     yield how_much_harm(here, outcomes)
     yield whom_it_hits(here, outcomes, matrix, told)
     yield would_you_see_it(here, outcomes, told)
+    yield what_is_guaranteed(here, outcomes, told)
     told("looking at the labels", 0.0)
     rows = check_rows(here, outcomes)
     yield rows

@@ -1,0 +1,59 @@
+"""Section 5: what is guaranteed, whoever flips and however."""
+
+import math
+
+from turncoat.analysis.estimate import Estimate, estimate
+from turncoat.auditing.attacks import ATTACKS, Outcomes
+from turncoat.auditing.pictures import Line, lines
+from turncoat.auditing.setting import Setting, Told
+from turncoat.certificates.certify import ROWS, certify
+from turncoat.errors import TurncoatError
+from turncoat.report.report import Cell, Column, Section, Table, Text
+
+TITLE = "What is guaranteed"
+MOST = 1000  # models that vote
+
+
+def what_is_guaranteed(setting: Setting, outcomes: Outcomes, told: Told) -> Section:
+    """Certified accuracy of many small models that vote, beside what the chosen flips do to one model."""
+    dataset = setting.dataset
+    partitions = max(1, min(MOST, dataset.n // (ROWS * dataset.classes)))
+    try:
+        found = certify(
+            dataset, setting.data.model.name, partitions=partitions,
+            progress=lambda done, total: told("certifying", done / total),
+        )  # fmt: skip
+    except TurncoatError as error:
+        return Section(TITLE, "Nothing could be certified on these data.", (Text(str(error)),))
+    chosen = ATTACKS[1]
+    flips = {share: chosen.threat(1.0, share).flips(dataset.n) for share in setting.shares}
+    sure = {share: found.accuracy_under(count) for share, count in flips.items()}
+    attacked = {
+        share: estimate(one.accuracy for one in outcomes.of(chosen.threat(1.0, share)))
+        for share, count in flips.items() if count
+    }  # fmt: skip
+    first = next((share for share in flips if flips[share]), setting.shares[0])
+    lead = (
+        f"If {partitions:,} small models vote, each trained on rows of its own, {sure[first]:.1%} of the test rows stay"
+        f" right under any {flips[first]:,} flips ({first:.0%} of the labels); without an attacker"
+        f" {found.clean_accuracy:.1%} are right."
+    )
+    drawn = [
+        Line(
+            "votes, guaranteed", list(sure), [Estimate(one, math.nan, math.nan, 1) for one in sure.values()]
+        ),
+        Line(f"one model, {chosen.name}", list(attacked), list(attacked.values())),
+    ]
+    caption = "What no flips can take from the votes, and what the chosen ones take from one model."
+    picture = lines(drawn, setting.chance, "always guessing", "accuracy", caption)
+    rows: list[tuple[Cell, ...]] = [
+        (share, flips[share], sure[share], (one.mean, one.low, one.high)) for share, one in attacked.items()
+    ]
+    columns = (
+        Column("wrong labels", "percent"), Column("rows", "count"), Column("votes: guaranteed accuracy", "percent"),
+        Column(f"one model, {chosen.name} [95 %]", "percent"),
+    )  # fmt: skip
+    note = Text(
+        "The guarantee is for flips that are fixed before training, and for labels alone, not for features."
+    )
+    return Section(TITLE, lead, (picture, Table("Guaranteed and attacked", columns, tuple(rows)), note))
