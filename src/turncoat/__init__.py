@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from turncoat import lazy
 
 if TYPE_CHECKING:
+    from turncoat.analysis.planned import plan
     from turncoat.analysis.results import Results
     from turncoat.analysis.train import train
     from turncoat.attack.flipped_labels import FlippedLabels
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from turncoat.data.dataset import Dataset, from_arrays
     from turncoat.errors import TurncoatError, TurncoatWarning
     from turncoat.federation.federation import Federation
+    from turncoat.planning.plan import Plan
     from turncoat.recipe import Recipe
     from turncoat.threat import Threat
 
@@ -28,6 +30,7 @@ __all__ = [
     "Federation",
     "FlippedLabels",
     "Flips",
+    "Plan",
     "Recipe",
     "Results",
     "Threat",
@@ -37,6 +40,7 @@ __all__ = [
     "certify",
     "from_arrays",
     "load",
+    "plan",
     "train",
     "worst_flips",
 ]
@@ -48,6 +52,7 @@ _HOMES = {
     "Federation": "federation.federation",
     "FlippedLabels": "attack.flipped_labels",
     "Flips": "attack.worst_flips",
+    "Plan": "planning.plan",
     "Recipe": "recipe",
     "Results": "analysis.results",
     "Threat": "threat",
@@ -57,6 +62,7 @@ _HOMES = {
     "audit": "auditing.audit",
     "from_arrays": "data.dataset",
     "load": "data",
+    "plan": "analysis.planned",
     "train": "analysis.train",
     "worst_flips": "attack.worst_flips",
 }

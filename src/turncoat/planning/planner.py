@@ -61,10 +61,10 @@ class Planner:
             basis=self.view.basis,
         )
 
-    def objective(self) -> list[list[float]]:
-        """The judged objective of each round, per attacker; rounds from several starts show the best start's."""
+    def course_of(self, attacker: int) -> tuple[float, ...]:
+        """An attacker's objective, as plans are judged, by round; first on few rows, from its best start."""
         assert self.state is not None
-        return self.state.history
+        return tuple(row[attacker] for row in self.state.history)
 
     def _try(self, rounds: int) -> Iterator[int]:
         rows = self.scene.sample(FEW)

@@ -1,12 +1,14 @@
 """What a planner knows: data, model, recipe, and what each of its attackers may hold."""
 
 import dataclasses
+import math
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.direction import Params
+from turncoat.errors import TurncoatError
 from turncoat.models.curvature import sharpest
 from turncoat.models.stack import Model
 from turncoat.planning.aim import aim_of
@@ -103,7 +105,11 @@ class View:
 
 
 def view(scene: Scene) -> View:
-    """How a scene is planned: a linear model in its leading directions, a network in steps that are stable."""
+    """How a scene is planned: a linear model in its leading directions, a network in steps that are stable.
+
+    Raises:
+        TurncoatError: for a network without second derivatives.
+    """
     if scene.model.curvature is not None:
         when = timing(scene.recipe, scene.batches, scene.once, scene.at)
         values, basis = leading(scene.x[scene.sample(ROWS)])
@@ -114,6 +120,11 @@ def view(scene: Scene) -> View:
     bend = sharpest(
         scene.model, scene.start, scene.x[rows], scene.y[rows], generator(scene.seed, "curvature")
     )
+    if math.isnan(bend):
+        raise TurncoatError(
+            f"model {scene.model.name!r} has an operation without a second derivative, which a plan goes back through:"
+            " set selection to 'optimal'"
+        )
     length = scene.recipe.learning_rate / (1 - scene.recipe.momentum) * scene.recipe.epochs * scene.batches
     least = min(MOST_STEPS, max(STEPS, int(length * bend / STABLE) + 1))
     when = timing(scene.recipe, scene.batches, scene.once, scene.at, least)
