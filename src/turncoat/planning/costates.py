@@ -56,7 +56,8 @@ def way_back(course: Course, soft: Float[Tensor, "phases n c r"], legs: int = 1)
     leg_of, middle = _legs(course, legs)
     for number in range(len(kept) - 2, -1, -1):
         first = number * every
-        passed = trajectory(course, soft, kept[number], first, min(first + every, course.steps))
+        last = min(first + every, course.steps)
+        passed = [*trajectory(course, soft, kept[number], first, last - 1), kept[number + 1]]
         for step in range(first + len(passed) - 2, first - 1, -1):
             after, before = passed[step + 1 - first], passed[step - first]
             if weight := course.looks.get(step + 1):
