@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from turncoat.attack.rivals import PARAMETRIC
-from turncoat.attack.selection import SELECTIONS
+from turncoat.attack import rivals
+from turncoat.attack.selection import PLANNED, SELECTIONS
 from turncoat.cli import turncoat
 from turncoat.data.catalogue import DATASETS
 from turncoat.federation import aggregators
@@ -27,6 +27,11 @@ from turncoat.reproduce import gallery
 from turncoat.sweep.cells import PARTS
 
 HERE = Path(__file__).parent
+TYPED = {
+    "source_to_target:CLASS:CLASS": rivals.source_to_target,
+    "all_to_one:CLASS": rivals.all_to_one,
+    "class_by_class[:SHARE[:CLASS]]": rivals.class_by_class,
+}
 MARK = re.compile(r"^<!-- generate: ([a-z-]+) -->$", re.MULTILINE)
 READS = {
     "nothing": "nothing",
@@ -107,8 +112,8 @@ def selection_table() -> str:
         (f"`{name}`", READS[selection.needs], _first_line(selection.propose))
         for name, selection in SELECTIONS.items()
     ]
-    for name, (factory, count) in PARAMETRIC.items():
-        rows.append((f"`{name}{':CLASS' * count}`", READS["nothing"], _first_line(factory)))
+    rows += [(f"`{form}`", READS["nothing"], _first_line(factory)) for form, factory in TYPED.items()]
+    rows.append((f"`{PLANNED}`", "the whole training", "What a [plan](../concepts/planning.md) of it says."))
     return _table(("name", "reads", "what it flips"), rows)
 
 

@@ -8,7 +8,8 @@ import click
 import pytest
 
 from turncoat.analysis.skill import NO_SKILL
-from turncoat.attack.selection import SELECTIONS
+from turncoat.attack.rivals import PARAMETRIC
+from turncoat.attack.selection import PLANNED, SELECTIONS
 from turncoat.cli import turncoat
 from turncoat.cli.show import warning_lines
 from turncoat.federation import AGGREGATORS, GRADIENT_ATTACKS, PREAGGREGATORS
@@ -53,13 +54,17 @@ def test_every_command_and_option_is_there(hook):
     ("file", "names"),
     [
         ("reference/experiments.md", KEYS),
-        ("reference/names.md", (*SELECTIONS, *MODELS, *FIGURES)),
+        ("reference/names.md", (*SELECTIONS, PLANNED, *MODELS, *FIGURES)),
         ("concepts/federation.md", (*AGGREGATORS, *PREAGGREGATORS, *GRADIENT_ATTACKS)),
     ],
 )
 def test_every_name_is_there(hook, file, names):
     text = hook.filled(page(file))
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_every_rule_with_numbers_is_there(hook):
+    assert {form.partition(":")[0].partition("[")[0] for form in hook.TYPED} == set(PARAMETRIC)
 
 
 def test_every_rule_names_its_source(hook):
