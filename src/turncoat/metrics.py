@@ -42,7 +42,12 @@ def chance(labels: Int[Tensor, " n"]) -> float:
 
 def tail_mean(curve: Float[np.ndarray, " t"]) -> float:
     """Mean over the last 10 % of the rounds, at least one."""
-    return float(np.mean(curve[-max(1, round(TAIL * len(curve))) :]))
+    return float(np.mean(curve[-tail(len(curve)) :]))
+
+
+def tail(rounds: int) -> int:
+    """How many rounds the last 10 % are, at least one."""
+    return max(1, round(TAIL * rounds))
 
 
 def largest_eigenvalue(x: Float[Tensor, "n d"], rounds: int = 100, tolerance: float = 1e-4) -> float:

@@ -11,7 +11,7 @@ import pytest
 from cli_said import Turncoat
 
 from turncoat.attack.rivals import PARAMETRIC
-from turncoat.attack.selection import PLANNED, SELECTIONS
+from turncoat.attack.selection import PLANNED, SELECTIONS, STRONGEST
 from turncoat.cli import early
 from turncoat.cli.options import PARTS, as_typed
 from turncoat.data import SCALES
@@ -22,6 +22,7 @@ from turncoat.sweep.budgets import BUDGET
 from turncoat.sweep.cells import KEYS
 from turncoat.sweep.experiment import ALSO
 
+WORDS = (PLANNED, STRONGEST)
 AT_ONCE = """
 import sys
 from turncoat.cli import main
@@ -46,6 +47,7 @@ REFUSED = {
     "attack --write-access 0.5 --model mpl": "did you mean 'mlp'?",
     "attack --write-access 0.5 --scale rwa": "did you mean 'raw'?",
     "attack --write-access 0.5 --selection optimla": "did you mean 'optimal'?",
+    "attack --write-access 0.5 --strongest --selection cyclic": "but --selection cyclic names one: leave one of",
     "attack --write-access 0.5 --selection mimic": "such as --workers 10 and --hostile 2",
     "attack --write-access 0.5 --test-share 2": "--test-share is 2.0",
 }
@@ -78,7 +80,7 @@ def test_what_needs_no_data_is_refused_before_anything_heavy_is_imported(tmp_pat
 def test_names_that_are_known_early_are_those_that_are_known() -> None:
     assert set(early.NAMES["model"]) == {*MODELS, *FORMS}
     assert set(early.NAMES["scale"]) == set(SCALES)
-    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, PLANNED, "MODULE:CALLABLE"}
+    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, *WORDS, "MODULE:CALLABLE"}
     assert set(early.FORGED) == set(GRADIENT_ATTACKS)
     assert {*KEYS, *early.BESIDE} == {*KEYS, BUDGET, "seeds", "device", ALSO}
     assert {name for part in PARTS for name in descriptions(part)} == set(KEYS)

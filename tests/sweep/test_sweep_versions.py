@@ -274,6 +274,7 @@ def test_what_is_measured_may_grow_at_its_end(old: Path, monkeypatch: pytest.Mon
         "objective_before",
         "objective_after",
         "cosine",
+        "train_accuracy",
     )
     assert SIGNS == ("norm", "cosine", "example_norm", "label_shift")
     for module in (store_module, frames):
@@ -281,9 +282,11 @@ def test_what_is_measured_may_grow_at_its_end(old: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(store_module, "SIGNS", (*SIGNS, "age"))
     with open_store(old) as store:
         curves, records = store.curves(), store.records()
-    assert curves["regret"].isna().all() and curves["accuracy"].notna().all()
+    for name in ("train_accuracy", "regret"):
+        assert curves[name].isna().all()
+    assert curves["accuracy"].notna().all()
     assert {r.samples.shape[-1] for r in records if r.samples is not None} == {5}
-    monkeypatch.setattr(store_module, "CURVES", CURVES[:-1])
+    monkeypatch.setattr(store_module, "CURVES", CURVES[:-2])
     with (
         open_store(old) as store,
         pytest.raises(TurncoatError, match=r"old\.db: 1 columns beyond 'objective_after'"),

@@ -199,7 +199,9 @@ def _train(parts, classes, threat, seed, recipe, target=None, kept=None, watch=N
             f1_score(y_test, guess, average="macro"),
             loss(server.w, x_test, y_test),
         ]
-        curves.append(row + _mean(seen))
+        counts = recipe.patience or epoch >= recipe.epochs - max(1, round(recipe.epochs / 10))
+        learned = float((logits(server.w, x).argmax(1) == y).mean()) if counts else math.nan
+        curves.append([*row, *_mean(seen), learned])
         if recipe.patience:
             held = loss(server.w, hx, hy)
             waited = 0 if held < best else waited + 1

@@ -95,4 +95,4 @@ def test_the_same_seed_gives_the_same_bits(binary):
     np.testing.assert_array_equal(ends[0].curves(), ends[1].curves())
     other = stack_run(data, PLAIN, 4, both_goals())
     list(other.advance())
-    assert (other.curves() != ends[0].curves()).any()
+    assert (other.curves() != ends[0].curves())[:, :, 0].any()

@@ -181,6 +181,7 @@ SELECTIONS: dict[str, Selection] = {
 
 
 PLANNED = "planned"  # no rule of one round: a plan of the whole training
+STRONGEST = "strongest"  # no rule at all: a word for all of them, of which the strongest is told
 
 
 def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
@@ -194,6 +195,11 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
         raise errors.TurncoatError(
             "selection 'planned' plans the flips of a whole training, so a single round has none: use"
             " Threat(selection='planned') in train(...), or turncoat.plan(...)"
+        )
+    if name == STRONGEST:
+        raise errors.TurncoatError(
+            "selection 'strongest' stands for every rule that the threat admits, and is none itself: type turncoat"
+            " attack --strongest, or name it in an experiment file"
         )
     if isinstance(name, str) and name not in SELECTIONS:
         propose = parametric(name, write_access)

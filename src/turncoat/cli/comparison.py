@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from turncoat.analysis.results import Results
+from turncoat.analysis.strongest import by_strength, learned
+from turncoat.cli.beside import Others
 from turncoat.cli.show import (
     Column,
     column_lines,
@@ -22,27 +25,59 @@ from turncoat.federation.federation import Federation
 from turncoat.sweep.cells import PARTS, Cell
 from turncoat.sweep.environment import environment
 from turncoat.sweep.experiment import Experiment
-from turncoat.threat import CLEAN
+from turncoat.threat import CLEAN, Threat
+from turncoat.training.idle import idle_fields
 from turncoat.words import counted
 
 STATISTICS = ("accuracy", "accuracy_last", "macro_f1", "macro_f1_last", "harm", "harm_last")
 FIGURES = ("mean", "std", "median", "low", "high")
+ON_TRAINING_DATA = "accuracy on training data"
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The results of a threat, its clean twin and its random twin."""
+    """The results of a threat, its clean twin, its random twin, and what stands beside.
+
+    ``ranked`` has every attack, the strongest first, where the strongest was asked for; ``attacked`` is then the first.
+    """
 
     results: Results
     attacked: Cell
     random: Cell
+    beside: Others = Others(())
+    ranked: tuple[Cell, ...] = ()
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """The summary's rows by the part they play; an attack that is random itself plays both."""
-        summary = records(self.results.summary())
-        by_threat = {threat: row for (threat, _), row in zip(self.results.by_threat(), summary, strict=True)}
+        by_threat = self.by_threat()
         parts = {"clean": CLEAN, "attacked": self.attacked.threat, "random": self.random.threat}
         return {part: by_threat[threat] for part, threat in parts.items()}
+
+    def by_threat(self) -> dict[Threat, dict[str, Any]]:
+        """The summary's rows by the threat that they are of."""
+        summary = records(self.results.summary())
+        return {threat: row for (threat, _), row in zip(self.results.by_threat(), summary, strict=True)}
+
+    def shown(self) -> list[tuple[str, Threat]]:
+        """What the table shows, each with its name: the attack that is asked about right after the clean run."""
+        attacks = dict.fromkeys([*(self.ranked or (self.attacked,)), *self.beside.cells, self.random])
+        names = {cell.threat: "random" if cell == self.random else called(cell) for cell in attacks}
+        return [("clean", CLEAN), *((name, threat) for threat, name in names.items())]
+
+
+def compared(results: Results, attacks: Sequence[Cell], random: Cell, beside: Others) -> Comparison:
+    """The comparison of one attack, or of the strongest among several: on training data, not on the test set."""
+    if len(attacks) == 1:
+        return Comparison(results, attacks[0], random, beside)
+    cells = {cell.threat: cell for cell in attacks}
+    ranked = tuple(cells[threat] for threat in by_strength(results, cells))
+    return Comparison(results, ranked[0], random, beside, ranked)
+
+
+def called(cell: Cell) -> str:
+    """An attack by its rule, and its goal where it has one."""
+    aimless = "goal" in idle_fields(cell.threat, cell.recipe, cell.federation)
+    return str(cell.threat.selection) + ("" if aimless else f", {cell.threat.goal}")
 
 
 def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
@@ -50,8 +85,12 @@ def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
     rows = {part: _nested(row) for part, row in compared.rows().items()}
     setting = compared.results.setting
     stability = setting.step_stability
+    by_threat = compared.by_threat()
+    beside = {str(c.threat.selection): _nested(by_threat[c.threat]) for c in compared.beside.cells}
     whole = {
         **rows,
+        **{part: row for part, row in beside.items() if part not in rows},
+        **({"strongest": _strongest(compared)} if compared.ranked else {}),
         "harm": rows["attacked"]["harm"],
         "visibility": rows["attacked"]["visibility"],
         **{part: dataclasses.asdict(getattr(compared.attacked, part)) for part in PARTS},
@@ -82,23 +121,23 @@ def show(compared: Comparison, dataset: Dataset, quiet: bool = False) -> None:
 
 
 def _show_table(compared: Comparison) -> None:
-    cell, threat = compared.attacked, compared.attacked.threat
-    names = ("accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips")
+    names = ["accuracy [95 %]", "std", "median", "macro F1", "harm [95 %]", "flips"]
+    names += [ON_TRAINING_DATA] if compared.ranked else []
     columns = [Column(name, "figure", spare=name in ("std", "median")) for name in names]
+    by_threat = compared.by_threat()
     rows = []
-    for part, row in compared.rows().items():
-        label = {"clean": "clean", "attacked": f"{threat.selection}, {threat.goal}"}.get(part, part)
-        if part == "random" and cell == compared.random:
-            continue
+    for name, threat in compared.shown():
+        row = by_threat[threat]
         found = [
-            label,
+            name,
             interval(row, "accuracy"),
             "–" if row["seeds"] < 2 else f"{row['accuracy.std']:.3f}",
             f"{row['accuracy.median']:.3f}",
             f"{row['macro_f1.mean']:.3f}",
-            "" if part == "clean" else interval(row, "harm"),
+            "" if threat.is_clean else interval(row, "harm"),
             note(row) or _flips(row),
         ]
+        found += [f"{learned(compared.results, threat).mean:.3f}"] if compared.ranked else []
         rows.append(found)
     print_table([Column(""), *columns], rows)
 
@@ -114,8 +153,15 @@ def _show_notes(compared: Comparison) -> None:
             f"ones; AUC of norm {seen['auc_norm']:.2f}, cosine {seen['auc_cosine']:.2f}, both "
             f"{seen['auc_linear']:.2f}; {seen['caught_at_1_percent']:.0%} of them caught at 1 % false alarms"
         )
+    if compared.ranked:
+        console().print(
+            f"found by {called(compared.attacked)}: of {len(compared.ranked)} attacks it leaves the least accuracy on"
+            " training data, by which it is chosen; the test set chooses nothing"
+        )
     if beyond := _beyond_random(compared):
         console().print(beyond)
+    if compared.beside.unplanned:
+        console().print(compared.beside.unplanned)
 
 
 def _beyond_random(compared: Comparison) -> str:
@@ -129,6 +175,20 @@ def _beyond_random(compared: Comparison) -> str:
     said = "surely more" if more.above else "surely less" if more.below else "which is not sure"
     ends = f"[{more.low:.3f}, {more.high:.3f}]"
     return f"against random flips, seed by seed, {own.selection} costs {more.mean:.3f} {ends} more: {said}"
+
+
+def _strongest(compared: Comparison) -> dict[str, Any]:
+    """The attack that was found, and all that it was found among."""
+    by_threat = compared.by_threat()
+    rows = []
+    for cell in compared.ranked:
+        on_training = dataclasses.asdict(learned(compared.results, cell.threat))
+        own = {name: _known(value) for name, value in on_training.items() if name in FIGURES}
+        row = {"selection": cell.threat.selection, "goal": cell.threat.goal, "train_accuracy": own}
+        rows.append(row | _nested(by_threat[cell.threat]))
+    first = rows[0]
+    found_by = called(compared.attacked)
+    return {"selection": first["selection"], "goal": first["goal"], "found_by": found_by, "rows": rows}
 
 
 def crowd(federation: Federation) -> str:

@@ -18,6 +18,7 @@ NAMES = {
     "selection": (
         *("MODULE:CALLABLE", "all_to_one", "as_printed", "cyclic", "highest_loss", "last_layer"),
         *("class_by_class", "least_likely", "mirror", "optimal", "planned", "random", "source_to_target"),
+        "strongest",
     ),
 }
 """What may be typed; the tests hold this to the tables that the names are looked up in."""
@@ -29,6 +30,10 @@ def refuse(given: Mapping[str, Any]) -> None:
     Raises:
         TurncoatError: for a value out of range, an unknown name, options that contradict each other, or no attacker.
     """
+    if given.get("strongest") and given.get("selection") not in (None, "strongest"):
+        raise TurncoatError(
+            f"--strongest tries every rule, but --selection {given['selection']} names one: leave one of them out"
+        )
     for part in PARTS:
         _judge(part, {name: value for name, value in given.items() if name in descriptions(part)})
     for name, known in NAMES.items():

@@ -31,8 +31,8 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
     Raises:
         TurncoatError: if the threat names another write access, or a gradient attack has no messages to forge.
     """
-    if threat.selection == PLANNED:
-        _check_planned(threat, recipe)
+    if threat.selection == PLANNED and (why := why_unplanned(threat, recipe)):
+        raise TurncoatError(why)
     if not federation.workers:
         if threat.selection in GRADIENT_ATTACKS:
             raise TurncoatError(
@@ -60,14 +60,13 @@ def tile_size(model: Model, federation: Federation, device: str) -> int:
     return size * GPU_TILES if device.startswith("cuda") else size
 
 
-def _check_planned(threat: Threat, recipe: Recipe) -> None:
-    """Refuse what no plan is made for."""
+def why_unplanned(threat: Threat, recipe: Recipe) -> str:
+    """Why no plan is made here, and what to set instead; empty where one is."""
     if recipe.optimizer != "sgd":
-        raise TurncoatError(
+        return (
             f"selection 'planned' goes back through the steps of sgd, but optimizer is {recipe.optimizer!r}, which"
             " scales each step by all before it: set optimizer to 'sgd', or selection to 'optimal'"
         )
     if threat.schedule == "step":
-        raise TurncoatError(
-            "selection 'planned' decides once a round, not in every mini-batch: set schedule to 'epoch' or 'once'"
-        )
+        return "selection 'planned' decides once a round, not in every mini-batch: set schedule to 'epoch' or 'once'"
+    return ""

@@ -26,6 +26,7 @@ from turncoat.sweep.cells import DEFAULTS, KEYS, PARTS, Cell, clean_twin, normal
 from turncoat.sweep.held import with_workers
 from turncoat.sweep.prepared import tell_apart
 from turncoat.sweep.problem import Problem
+from turncoat.sweep.standing import stood_for
 
 DEMO = "demo.toml"
 SEEDS = 6  # as in the papers
@@ -142,7 +143,8 @@ def cells(experiment: Experiment) -> list[Cell]:
     with telling(experiment.name):
         found: dict[Cell, None] = {}
         for axes in map(with_workers, (experiment.axes, *experiment.also)):
-            asked = [_placed(_checked(cell), axes) for cell in _combinations(axes, experiment.seeds[0])]
+            named = itertools.chain(*(stood_for(c, axes) for c in _combinations(axes, experiment.seeds[0])))
+            asked = [_placed(_checked(cell), axes) for cell in named]
             here = [twin for cell in asked for twin in (clean_twin(normalised(cell)), normalised(cell))]
             _refuse_idle(axes, asked, here)
             _refuse_redrawn(axes, asked)

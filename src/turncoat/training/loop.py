@@ -4,16 +4,20 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from turncoat.metrics import tail
 from turncoat.models.stack import take
+from turncoat.randomness import generator
 from turncoat.training import replay
 from turncoat.training.evaluate import evaluate, mean_loss
 from turncoat.training.rounds import decide, groups, rank_in
 from turncoat.training.task import CURVES, RunState, Task, label_dtype
 
 FLIPS = CURVES.index("flips")
+LEARNED = CURVES.index("train_accuracy")
+LOOKED_AT = 10_000  # training examples on which accuracy is measured
 
 
 def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None) -> Iterator[int]:
@@ -47,7 +51,7 @@ def begin_epoch(task: Task, state: RunState) -> None:
     n, replicas = len(task.y), len(state.alive)
     state.labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, replicas)
     alive = state.alive.cpu().numpy()
-    state.curves[state.epoch][alive, FLIPS:] = (0, np.nan, np.nan, 1)
+    state.curves[state.epoch][alive, FLIPS:LEARNED] = (0, np.nan, np.nan, 1)
     in_steps = task.schedule == "step"
     if in_steps:  # objectives are summed up over the epoch's rounds
         attacked = [replica for replica in alive if not task.threats[replica].is_clean]
@@ -69,11 +73,23 @@ def finish_epoch(task: Task, state: RunState) -> None:
     accuracy, f1, loss = evaluate(task.model, state.params, task.x_test, task.y_test)
     alive = state.alive.cpu().numpy()
     state.curves[state.epoch][alive, :3] = torch.stack([accuracy, f1, loss], 1).cpu().numpy()
+    recipe = task.recipe
+    if recipe.patience or state.epoch >= recipe.epochs - tail(recipe.epochs):
+        state.curves[state.epoch][alive, LEARNED] = learned(task, state).cpu().numpy()
     state.epoch += 1
     state.row = 0
     state.labels = state.inside = None
     if task.recipe.patience:
         _stop_early(task, state)
+
+
+def learned(task: Task, state: RunState) -> Float[Tensor, " r"]:
+    """Accuracy on training data with clean labels: what an attack may be chosen by, as the test set may not."""
+    x, y = task.x, task.y
+    if len(y) > LOOKED_AT:
+        rows = torch.randperm(len(y), generator=generator(task.seed, "looked at"))[:LOOKED_AT].to(y.device)
+        x, y = x[rows], y[rows]
+    return evaluate(task.model, state.params, x, y)[0]
 
 
 def keep(task: Task, state: RunState, columns: Int[Tensor, " r"]) -> None:

@@ -26,6 +26,7 @@ CURVES = (
     "objective_before",
     "objective_after",
     "cosine",
+    "train_accuracy",  # against clean labels, where the last 10 % of the epochs may be
 )
 
 
