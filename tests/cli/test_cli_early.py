@@ -16,6 +16,7 @@ from turncoat.cli import early
 from turncoat.cli.options import PARTS, as_typed
 from turncoat.data import SCALES
 from turncoat.federation import GRADIENT_ATTACKS
+from turncoat.federation.imitation import IMITATED
 from turncoat.fields import descriptions
 from turncoat.models import FORMS, MODELS
 from turncoat.sweep.budgets import BUDGET
@@ -80,7 +81,9 @@ def test_what_needs_no_data_is_refused_before_anything_heavy_is_imported(tmp_pat
 def test_names_that_are_known_early_are_those_that_are_known() -> None:
     assert set(early.NAMES["model"]) == {*MODELS, *FORMS}
     assert set(early.NAMES["scale"]) == set(SCALES)
-    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, *WORDS, "MODULE:CALLABLE"}
+    others = (*WORDS, "imitate:ATTACK", "MODULE:CALLABLE")
+    assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, *others}
+    assert early.IMITATED == IMITATED
     assert set(early.FORGED) == set(GRADIENT_ATTACKS)
     assert {*KEYS, *early.BESIDE} == {*KEYS, BUDGET, "seeds", "device", ALSO}
     assert {name for part in PARTS for name in descriptions(part)} == set(KEYS)

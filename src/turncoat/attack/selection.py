@@ -182,6 +182,7 @@ SELECTIONS: dict[str, Selection] = {
 
 PLANNED = "planned"  # no rule of one round: a plan of the whole training
 STRONGEST = "strongest"  # no rule at all: a word for all of them, of which the strongest is told
+IMITATE = "imitate"  # imitate:ATTACK, no rule of scores: the labels of a federation's worker whose message is nearest
 
 
 def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
@@ -201,6 +202,11 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
             "selection 'strongest' stands for every rule that the threat admits, and is none itself: type turncoat"
             " attack --strongest, or name it in an experiment file"
         )
+    if isinstance(name, str) and name.startswith(f"{IMITATE}:"):
+        raise errors.TurncoatError(
+            f"selection {name!r} imitates what a federation's workers send: use it in train(...) with"
+            " Federation(workers=10, hostile=2), or selection 'optimal'"
+        )
     if isinstance(name, str) and name not in SELECTIONS:
         propose = parametric(name, write_access)
         if propose is not None:
@@ -208,13 +214,15 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
         if is_own(name):
             return _own(name)
     return SELECTIONS[
-        errors.choose(name, [*SELECTIONS, *PARAMETRIC, PLANNED, "MODULE:CALLABLE"], "selection")
+        errors.choose(
+            name, [*SELECTIONS, *PARAMETRIC, PLANNED, f"{IMITATE}:ATTACK", "MODULE:CALLABLE"], "selection"
+        )
     ]
 
 
 def is_own(name: object) -> bool:
     """Whether a selection is the name of a rule of one's own."""
-    return isinstance(name, str) and ":" in name and name.partition(":")[0] not in PARAMETRIC
+    return isinstance(name, str) and ":" in name and name.partition(":")[0] not in (*PARAMETRIC, IMITATE)
 
 
 def _own(name: str) -> "Selection | OwnSelection":
@@ -222,8 +230,8 @@ def _own(name: str) -> "Selection | OwnSelection":
         rule: Selection | OwnSelection = own_code.rule(name, "selection", "new labels")
     except errors.TurncoatError:
         family = name.partition(":")[0]
-        if difflib.get_close_matches(family, PARAMETRIC, cutoff=0.8):
-            errors.choose(family, PARAMETRIC, "selection")  # a slip of the pen, no module
+        if difflib.get_close_matches(family, (*PARAMETRIC, IMITATE), cutoff=0.8):
+            errors.choose(family, (*PARAMETRIC, IMITATE), "selection")  # a slip of the pen, no module
         raise
     return rule
 

@@ -17,10 +17,11 @@ NAMES = {
     "scale": ("raw", "standard", "unit"),
     "selection": (
         *("MODULE:CALLABLE", "all_to_one", "as_printed", "cyclic", "highest_loss", "last_layer"),
-        *("class_by_class", "least_likely", "mirror", "optimal", "planned", "random", "source_to_target"),
-        "strongest",
+        *("class_by_class", "imitate:ATTACK", "least_likely", "mirror", "optimal", "planned", "random"),
+        *("source_to_target", "strongest"),
     ),
 }
+IMITATED = ("inner_product", "little_is_enough", "min_max", "sign_flip")
 """What may be typed; the tests hold this to the tables that the names are looked up in."""
 
 
@@ -40,11 +41,7 @@ def refuse(given: Mapping[str, Any]) -> None:
         typed = given.get(name, known[0])
         if ":" not in typed and not (name == "selection" and typed in FORGED):
             choose(typed, known, name)
-    if not given.get("workers") and given.get("selection") in FORGED:
-        raise TurncoatError(
-            f"selection {given['selection']!r} forges workers' messages: give workers and hostile, such as"
-            " workers = 10 and hostile = 2"
-        )
+    _judge_messages(given.get("selection"), bool(given.get("workers")))
     attackers = given.get("hostile") if given.get("workers") else given.get("write_access")
     if not attackers:
         raise TurncoatError(nobody(given))
@@ -70,6 +67,19 @@ def refuse_file(path: str) -> None:
                 _judge(part, own)
     except TurncoatError as error:
         raise TurncoatError(f"{Path(path).name}: {error}") from error
+
+
+def _judge_messages(selection: Any, federated: bool) -> None:
+    """Refuse to forge or to imitate messages where nobody sends any, and an attack that is none to imitate."""
+    kind, _, attack = str(selection).partition(":")
+    does = {"imitate": "imitates"}.get(kind, "forges" if selection in FORGED else "")
+    if kind == "imitate" and attack not in FORGED:
+        choose(attack, IMITATED, "attack to imitate")
+    if does and not federated:
+        raise TurncoatError(
+            f"selection {selection!r} {does} workers' messages: give workers and hostile, such as"
+            " workers = 10 and hostile = 2"
+        )
 
 
 def _judge(part: type, own: dict[str, Any]) -> None:

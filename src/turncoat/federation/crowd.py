@@ -33,10 +33,15 @@ class Crowd:
     @property
     def blocks(self) -> tuple[tuple[int, int], ...]:
         """Where each hostile worker's rows stand in ``order``."""
-        ends = [0]
-        for shard in self.shards[: self.federation.hostile]:
-            ends.append(ends[-1] + len(shard))
-        return tuple(itertools.pairwise(ends))
+        return self._places()[: self.federation.hostile]
+
+    @property
+    def honest(self) -> tuple[tuple[int, int], ...]:
+        """Where each honest worker's rows stand in ``order``."""
+        return self._places()[self.federation.hostile :]
+
+    def _places(self) -> tuple[tuple[int, int], ...]:
+        return tuple(itertools.pairwise(itertools.accumulate(map(len, self.shards), initial=0)))
 
     @property
     def order(self) -> Int[Tensor, " n"]:

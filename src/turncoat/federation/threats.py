@@ -6,6 +6,7 @@ from turncoat.attack.selection import PLANNED, find
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
+from turncoat.federation.imitation import imitated
 from turncoat.models.stack import Model
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
@@ -15,12 +16,14 @@ GPU_TILES = 4  # times as many on a GPU, which has no cache to stay in but launc
 
 
 def check_selection(threat: Threat) -> None:
-    """Accept a threat's selection: a callable, a label selection by name, or a gradient attack.
+    """Accept a threat's selection: a callable, a label selection by name, a gradient attack, or its imitation.
 
     Raises:
         TurncoatError: with the nearest name if there is none of that name.
     """
     if callable(threat.selection) or threat.selection in (*GRADIENT_ATTACKS, PLANNED):
+        return
+    if imitated(threat.selection):
         return
     find(threat.selection)
 
@@ -29,10 +32,13 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
     """The threat with k = h/w and its workers' own shards as write access; unchanged where data are pooled.
 
     Raises:
-        TurncoatError: if the threat names another write access, or a gradient attack has no messages to forge.
+        TurncoatError: if the threat names another write access, or a gradient attack has no messages to forge or
+            to come near to.
     """
     if threat.selection == PLANNED and (why := why_unplanned(threat, recipe)):
         raise TurncoatError(why)
+    if imitated(threat.selection):
+        _check_imitation(threat, federation)
     if not federation.workers:
         if threat.selection in GRADIENT_ATTACKS:
             raise TurncoatError(
@@ -70,3 +76,16 @@ def why_unplanned(threat: Threat, recipe: Recipe) -> str:
     if threat.schedule == "step":
         return "selection 'planned' decides once a round, not in every mini-batch: set schedule to 'epoch' or 'once'"
     return ""
+
+
+def _check_imitation(threat: Threat, federation: Federation) -> None:
+    """Refuse an imitation of messages that nobody sends, or that are not sent yet."""
+    if not federation.workers:
+        raise TurncoatError(
+            f"selection {threat.selection!r} imitates workers' messages: give workers and hostile, such as"
+            " workers = 10 and hostile = 2"
+        )
+    if threat.schedule == "once":
+        raise TurncoatError(
+            f"selection {threat.selection!r} looks at the messages of every round: set schedule to 'epoch' or 'step'"
+        )

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -9,6 +10,7 @@ from turncoat.attack.round import Quota, choose_flips, mean_gradient
 from turncoat.attack.selection import PLANNED, resolve
 from turncoat.direction import Params, targeted, untargeted
 from turncoat.federation.aware import Trial, against_the_rule
+from turncoat.federation.imitation import imitated, nearest, wanted_message
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -71,6 +73,9 @@ def _kept(turn: Turn, kept: Tensor) -> Int[Tensor, "m g"]:
 def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) -> Int[Tensor, "m g"]:
     """What the selection makes of the scores, with this fraction of every budget."""
     rows = turn.rows
+    attack = imitated(turn.threats[0].selection)
+    if attack is not None:
+        return _imitation(turn, attack, view[0], fraction)
     return choose_flips(
         resolve(turn.threats[0].selection, turn.threats[0].write_access),
         turn.task.model,
@@ -82,6 +87,28 @@ def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) ->
         rows.sizes,
         generator(turn.task.seed, "selection", *turn.when),
     )
+
+
+def _imitation(turn: Turn, attack: str, eyes: Params, fraction: float) -> Int[Tensor, "m g"]:
+    """Each hostile worker's labels whose message is nearest to the attack's, with this fraction of every budget."""
+    rows, model = turn.rows, turn.task.model
+    assert rows.blocks is not None
+    others = rows.honest or rows.blocks
+    if (
+        turn.threats[0].knowledge != "omniscient"
+    ):  # which sees none but its workers' data, and takes them for all
+        others = tuple(rows.blocks[i % len(rows.blocks)] for i in range(len(others)))
+    places = [rows.order[start:stop] for start, stop in others]
+    honest = [(rows.x[own], rows.y[own]) for own in places]
+    draw = generator(turn.task.seed, "imitation", *turn.when)
+    wanted = wanted_message(attack, model, eyes, honest, len(rows.blocks), draw)
+    result = rows.y[turn.members].unsqueeze(1).repeat(1, len(turn.threats))
+    for start, stop in rows.blocks:
+        own = turn.members[start:stop]
+        allowed = [int(fraction * threat.allowance(stop - start)) for threat in turn.threats]
+        flips = torch.tensor(allowed, device=result.device)
+        result[start:stop] = nearest(model, eyes, rows.x[own], rows.y[own], wanted, flips, draw).labels
+    return result
 
 
 def _against_the_rule(turn: Turn, view: tuple[Params, Params]) -> Int[Tensor, "m g"]:

@@ -54,7 +54,7 @@ class Federated:
             who = torch.stack([crowd.present(task.seed, epoch, turn) for turn in range(len(rounds))])
             own = torch.stack([all_rows[some] for all_rows, some in zip(rounds, who, strict=True)])
             sample = Sample(crowd, own, who)
-        return Rows(task.x, task.y, crowd.order, sizes, blocks, sample)
+        return Rows(task.x, task.y, crowd.order, sizes, blocks, crowd.honest, sample)
 
     def step(self, task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
         """All replicas take one step on the messages of the workers that take part."""
@@ -95,7 +95,8 @@ class Federated:
         hostile = self.crowd.hostile_of(who)
         y = task.y[rows.flatten()]
         labels = labels.clone()
-        blocks = tuple((i * b, (i + 1) * b) for i in range(hostile))
+        places = tuple((i * b, (i + 1) * b) for i in range(w))
+        blocks, honest = places[:hostile], places[hostile:]
         if not blocks:
             return labels
         order = torch.arange(w * b, device=rows.device)  # the hostile workers' rows stand first
@@ -106,7 +107,7 @@ class Federated:
             if threat.aware:
                 round_ = seen(order.view(1, w, b), hostile, threat.knowledge)
                 sample = Sample(self.crowd, round_, who.unsqueeze(0))
-            batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, sample)
+            batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, honest, sample)
             outcome = decide(task, state, group, batch, (state.epoch, state.row))
             outcome.write(labels.flatten(0, 1))
             state.note(outcome.columns, outcome.report, share=1 / self.crowd.rounds)

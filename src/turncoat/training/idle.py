@@ -15,6 +15,7 @@ from turncoat.attack.selection import PLANNED, Selection, resolve
 from turncoat.errors import shown, up
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
+from turncoat.federation.imitation import imitated
 from turncoat.federation.partition import deal
 from turncoat.fields import descriptions
 from turncoat.randomness import generator
@@ -40,7 +41,7 @@ def _forges(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
 def _blind(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
     if threat.selection in GRADIENT_ATTACKS:
         return True
-    if threat.selection == PLANNED:
+    if threat.selection == PLANNED or imitated(threat.selection):
         return False
     rule = resolve(threat.selection)
     return isinstance(rule, Selection) and rule.needs == "nothing"
@@ -71,6 +72,11 @@ IDLE = (
         ("goal", "knowledge", "aware"),
         _blind,
         "selection {selection!r} looks at nothing; set selection to 'optimal'",
+    ),
+    Idle(
+        ("goal",),
+        lambda threat, recipe, federation: imitated(threat.selection) is not None,
+        "selection {selection!r} wants what the attack wants that it imitates; set selection to 'optimal'",
     ),
     Idle(
         ("placement", "knowledge", "aware"),

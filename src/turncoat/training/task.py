@@ -41,6 +41,7 @@ class Rows:
     blocks: tuple[tuple[int, int], ...] | None = (
         None  # the order's rows per hostile worker, each with its budget
     )
+    honest: tuple[tuple[int, int], ...] = ()  # the order's rows per honest worker, in a federation
     sample: Sample | None = None  # on which an aware attacker tries flips against the server's rule
 
     def parts(self, replica: int) -> tuple[tuple[int, int], ...]:
