@@ -11,11 +11,13 @@ from torch.utils.data import TensorDataset
 
 import turncoat
 from turncoat import (
+    Audit,
     Certificate,
     Dataset,
     Federation,
     FlippedLabels,
     Flips,
+    Plan,
     Recipe,
     Results,
     Threat,
@@ -23,6 +25,7 @@ from turncoat import (
 )
 from turncoat.analysis.results import Setting
 from turncoat.attack.selection import Selection
+from turncoat.report.report import Report
 
 pytestmark = pytest.mark.usefixtures("as_users_run")
 
@@ -79,6 +82,10 @@ GIVEN = {  # what each takes, of which one thing at a time is replaced
     Flips: {"labels": Y, "indices": Y[:0], "gain": X[:0, 0], "alignment_before": 0.0, "alignment_after": 0.0},
     Results: {"setting": SETTING, "runs": ()},
     turncoat.certify: {"dataset": DATA},
+    turncoat.plan: {"dataset": DATA, "recipe": Recipe(epochs=1), "rounds": 1},
+    Plan: {"made": None, "policy": None},
+    turncoat.audit: {"data": DATA, "quick": True},
+    Audit: {"report": Report("r", "", ()), "rows": None},
     Certificate: {
         "dataset": "d",
         "scale": "raw",
@@ -128,8 +135,14 @@ TAKEN = (
         (Flips, "alignment_before"): {"negative"},
         (Flips, "alignment_after"): {"negative"},
         (Certificate, "partitions"): {"none"},
+        (turncoat.plan, "progress"): {"none"},
+        (turncoat.audit, "learning_rate"): {"none"},
+        (turncoat.audit, "scale"): {"none"},
+        (Audit, "rows"): {"none"},
     }
     | {(turncoat.certify, name): {"none"} for name in ("partitions", "features", "recipe", "progress")}
+    # whether data have such a column is found out when they are read
+    | {(turncoat.audit, name): {"none", "word"} for name in ("label", "owner", "costs")}
     | {(Certificate, name): {"word"} for name in ("dataset", "scale", "model", "method", "features")}
 )
 
@@ -186,6 +199,20 @@ FIELDS = {
     # spread and noise are for other methods than the default: see the tests of certificates
     turncoat.certify: ["dataset", "model", "method", "partitions", "features", "recipe", "seed", "progress"],
     Certificate: list(GIVEN[Certificate]),
+    turncoat.plan: ["dataset", "model", "threat", "recipe", "seed", "rounds", "progress"],
+    Plan: ["made", "policy"],
+    turncoat.audit: [
+        "data",
+        "label",
+        "model",
+        "owner",
+        "costs",
+        "scale",
+        "learning_rate",
+        "test_share",
+        "quick",
+    ],
+    Audit: ["report", "rows", "complete"],
 }
 
 WRONG = [
@@ -371,7 +398,7 @@ def test_a_direction_that_is_no_direction(value):
 
 
 def test_figures_asked_of_results():
-    results = turncoat.train(**GIVEN[turncoat.train])
+    results = turncoat.train(**GIVEN[turncoat.train] | {"seeds": [0, 1]})
     assert "unknown goal" in told(results.breakdown_budget, goal="nonsense")
     assert "did you mean 'goal'" in told(results.breakdown_budget, gaol="untargeted")
     assert "no attacked run has write_access 0.7" in told(results.breakdown_budget, write_access=0.7)

@@ -192,12 +192,12 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
         TurncoatError: with the nearest name if there is none, if one's own can't be imported, or if it is no rule of
             one round.
     """
-    if name == PLANNED:
+    if isinstance(name, str) and name == PLANNED:
         raise errors.TurncoatError(
             "selection 'planned' plans the flips of a whole training, so a single round has none: use"
             " Threat(selection='planned') in train(...), or turncoat.plan(...)"
         )
-    if name == STRONGEST:
+    if isinstance(name, str) and name == STRONGEST:
         raise errors.TurncoatError(
             "selection 'strongest' stands for every rule that the threat admits, and is none itself: type turncoat"
             " attack --strongest, or name it in an experiment file"

@@ -28,6 +28,7 @@ SCALED = ("standard", "unit")  # scales that are tried where none is asked for
 STOPPED = "Stopped before its end: sections after the last one below are missing."
 
 
+@known_arguments
 @dataclasses.dataclass(frozen=True, eq=False)
 class Audit:
     """What an audit found: its report, and the rows to check; ``complete`` unless it was stopped."""
@@ -35,6 +36,15 @@ class Audit:
     report: Report
     rows: pd.DataFrame | None
     complete: bool = True
+
+    def __post_init__(self) -> None:
+        given = (self.report, self.rows, self.complete)
+        kinds = (Report, pd.DataFrame | None, bool)
+        if not all(isinstance(value, kind) for value, kind in zip(given, kinds, strict=True)):
+            raise TurncoatError(
+                f"report is {shown(self.report)}, rows {shown(self.rows)}, complete {shown(self.complete)}, but must be"
+                " a Report, a table of rows and true or false, as audit(...) gives them"
+            )
 
     def to_json(self) -> str:
         """The figures of every section as one JSON object."""
@@ -79,7 +89,11 @@ def audit(
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What is to be audited, and how."""
+    """What is to be audited, and how.
+
+    Raises:
+        TurncoatError: for what can be none of these, before any data are read.
+    """
 
     data: str | Path | Dataset
     label: str | None = None
@@ -92,6 +106,25 @@ class Asked:
     group: str | None = None
     test_share: float = 0.2
     quick: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, str | Path | Dataset) or self.data == "":
+            raise TurncoatError(
+                f"data is {shown(self.data)}, but must be a file, a data set's name or a Dataset"
+            )
+        for name in ("model", "label", "owner", "group", "scale"):
+            if (value := getattr(self, name)) is not None or name == "model":
+                errors.text(value, name)
+        if self.scale is not None:
+            errors.choose(self.scale, SCALES, "scale")
+        if self.learning_rate is not None:
+            errors.positive(self.learning_rate, "learning_rate")
+        if errors.share(self.test_share, "test_share") in (0.0, 1.0):
+            raise TurncoatError(f"test_share is {self.test_share}, but both parts need rows: such as 0.2")
+        if self.costs is not None and not isinstance(self.costs, str | Path):
+            raise TurncoatError(f"costs is {shown(self.costs)}, but must be the path of a .csv")
+        if not isinstance(self.quick, bool):
+            raise TurncoatError(f"quick is {shown(self.quick)}, but must be true or false")
 
     @property
     def name(self) -> str:

@@ -43,12 +43,20 @@ class Made:
     shape: tuple[int, ...]  # of one example
 
 
+@errors.known_arguments
 @dataclasses.dataclass(frozen=True, eq=False)
 class Plan:
     """Soft labels for every round of a training, as a function of an example's features and true label."""
 
     made: Made
     policy: Policy
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.made, Made) or not isinstance(self.policy, Policy):
+            raise TurncoatError(
+                f"made is {errors.shown(self.made)}, policy {errors.shown(self.policy)}, but a plan comes from"
+                " turncoat.plan(...) or Plan.load(...)"
+            )
 
     @property
     def objective(self) -> tuple[float, ...]:
