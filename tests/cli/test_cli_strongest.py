@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cli_said import Turncoat
 
@@ -92,7 +93,6 @@ def test_planned_stands_beside_where_it_is_cheap(turncoat: Turncoat, monkeypatch
     monkeypatch.setattr(beside, "MOST", 1e9)
     said = turncoat(*WORDS, "--write-access", 0.5)
     assert "│ planned, untargeted " in said.out and "--strongest plans them" not in said.out
-    assert "planned" in json.loads(turncoat(*WORDS, "--write-access", 0.5, "--json").out)
 
 
 def test_nothing_is_said_of_plans_that_cannot_be(turncoat: Turncoat) -> None:
@@ -122,3 +122,37 @@ def test_mistakes_are_one_line(turncoat: Turncoat, words: str, told: str) -> Non
     said = turncoat(*WORDS, *words.split())
     assert said.status == 2 and said.out == ""
     assert said.err.startswith(f"turncoat: {told}") and said.err.count("\n") == 1
+
+
+def test_a_store_tells_the_strongest(turncoat: Turncoat) -> None:
+    keys = (
+        'dataset = "few.csv"',
+        'label = "y"',
+        "epochs = 3",
+        "batch_size = 8",
+        "learning_rate = 0.3",
+        "seeds = 2",
+    )
+    how = (
+        "write_access = [0.4, 0.8]",
+        'selection = "strongest"',
+        'goal = "untargeted"',
+        'optimizer = "adam"',
+    )
+    Path("all.toml").write_text("\n".join((*keys, *how)))
+    swept = turncoat("sweep", "all.toml", "--store", "s.db")
+    assert swept.status == 0, swept.err
+    assert "the strongest rule of each budget: turncoat results --store s.db --strongest" in swept.out
+    assert turncoat("results", "--store", "s.db", "--strongest", "--csv", "worst.csv").status == 0
+    assert turncoat("results", "--store", "s.db", "--curves", "--csv", "all.csv").status == 0
+    worst, long = pd.read_csv("worst.csv"), pd.read_csv("all.csv")
+    last = long[(long["write_access"] > 0) & (long["epoch"] == 3)]
+    by_rule = last.groupby(["write_access", "selection"])["train_accuracy"].mean()
+    attacked = worst[worst["write_access"] > 0]
+    assert len(worst) == 3 and attacked["write_access"].tolist() == [0.4, 0.8]
+    for _, row in attacked.iterrows():
+        reached = by_rule[row["write_access"]]
+        assert len(reached) == 5 and reached[row["selection"]] == reached.min() < reached.max()
+    assert "clean" in turncoat("results", "--store", "s.db", "--strongest").out
+    drawn = turncoat("figure", "budget", "--store", "s.db", "--where", "selection=strongest", "-o", "b.png")
+    assert drawn.status == 0, drawn.err

@@ -4,6 +4,8 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
+
 from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.analysis.reached import reached
 from turncoat.analysis.results import Results
@@ -14,8 +16,11 @@ from turncoat.federation.threats import placed_in, why_unplanned
 from turncoat.recipe import Recipe
 from turncoat.threat import GOALS, Threat
 from turncoat.training.idle import idle_fields
+from turncoat.training.task import CURVES
 
 RULES = (PLANNED, "optimal", "as_printed", "class_by_class", "cyclic", "random")
+LEARNED = "train_accuracy"
+TOLD = ("write_access", "local_budget", "goal", "selection")
 FURTHER = ("mirror", "least_likely")  # in a federation: robust rules let other labels pass than the mean
 
 
@@ -40,7 +45,7 @@ def candidates(
 def learned(results: Results, threat: Threat) -> Estimate:
     """Accuracy on training data with clean labels: mean over seeds and the last 10 % of the epochs."""
     runs = dict(results.by_threat()).get(threat, [])
-    return estimate(reached(run.curve("train_accuracy")) for run in runs)
+    return estimate(reached(run.curve(LEARNED)) for run in runs)
 
 
 def by_strength(results: Results, threats: Iterable[Threat]) -> list[Threat]:
@@ -56,3 +61,30 @@ def by_strength(results: Results, threats: Iterable[Threat]) -> list[Threat]:
                 f"{shown(threat)} has no accuracy on training data, by which the strongest is chosen: train it"
             )
     return sorted(reached_by, key=lambda threat: reached_by[threat])
+
+
+def strongest_rows(curves: pd.DataFrame) -> pd.DataFrame:
+    """Of a frame of attacked runs the rows of each budget's and goal's strongest rule, chosen as above.
+
+    Raises:
+        TurncoatError: if accuracy on training data is not known of some rule.
+    """
+    if LEARNED not in curves or curves.groupby([*TOLD, "seed"], dropna=False)[LEARNED].count().eq(0).any():
+        raise TurncoatError(
+            "some of these results have no accuracy on training data, by which the strongest is chosen: they were"
+            " written before it was measured; sweep them into a new store"
+        )
+    apart = [
+        name
+        for name in curves
+        if name not in (*CURVES, "epoch", "chance", "step_stability", "selection", "seed")
+    ]
+    ordered = curves.sort_values("epoch", kind="stable", ignore_index=True)
+    # numbers in place of values, among which some may be absent
+    contest, rule = (
+        ordered.groupby(names, dropna=False, sort=False).ngroup() for names in (apart, [*apart, "selection"])
+    )
+    by_seed = ordered[LEARNED].groupby([contest, rule, ordered["seed"]])
+    means = by_seed.agg(lambda curve: reached(curve.to_numpy(dtype=float))).groupby(level=(0, 1)).mean()
+    best = {number for _, number in means.groupby(level=0).idxmin()}
+    return ordered[rule.isin(best)]

@@ -18,6 +18,7 @@ EXAMPLES = """
 Examples:
   turncoat figure --list
   turncoat figure heatmap --store results.db -o heatmap.png
+  turncoat figure budget --where selection=strongest -o strongest.png
   turncoat figure epochs --where goal=targeted --metric macro_f1 -o epochs.pdf
 """
 

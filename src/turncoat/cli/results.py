@@ -18,6 +18,7 @@ EXAMPLES = """
 \b
 Examples:
   turncoat results
+  turncoat results --store results.db --strongest
   turncoat results --store results.db --csv summary.csv
   turncoat results --store results.db --csv - | sort
   turncoat results --store results.db --curves --parquet curves.parquet
@@ -36,7 +37,19 @@ ALWAYS = ("dataset", "write_access", "local_budget", "selection")
 @click.option("--json", "json_file", metavar="FILE", help="Write a JSON list of rows.")
 @click.option("--parquet", metavar="FILE", help="Write a Parquet file.")
 @click.option("--curves", is_flag=True, help="One row per cell, seed and epoch instead of statistics.")
-def results(store: str, csv: str | None, json_file: str | None, parquet: str | None, curves: bool) -> None:
+@click.option(
+    "--strongest",
+    is_flag=True,
+    help="Of the rules tried with one budget and goal only the one that harms most on training data.",
+)
+def results(
+    store: str,
+    csv: str | None,
+    json_file: str | None,
+    parquet: str | None,
+    curves: bool,
+    strongest: bool,
+) -> None:
     """Show a store's cells with their statistics over seeds, or write them to files."""
     from turncoat.sweep.store import open_store
 
@@ -46,17 +59,37 @@ def results(store: str, csv: str | None, json_file: str | None, parquet: str | N
         raise TurncoatError("curves are too long for a table: type --csv, --json or --parquet and a file")
     refuse_places(wanted.values())
     with open_store(store) as opened:
-        frame = opened.curves() if curves else opened.summary()
+        long = opened.curves() if curves or strongest else None
+        frame = long if curves and long is not None else opened.summary()
     if frame.empty:
         raise TurncoatError(
             f"{store}: the store has no cells yet; fill it with: turncoat sweep --store {store}"
         )
+    if strongest and long is not None:
+        frame = only_strongest(frame, long)
     for kind, path in wanted.items():
         write_whole(path, functools.partial(WRITERS[kind], frame))
         if not any(map(is_shown, wanted.values())):
             click.echo(f"{path}: {len(frame)} rows")
     if not wanted:
         show(frame)
+
+
+def only_strongest(frame: "pd.DataFrame", curves: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of clean runs, and of each budget's and goal's strongest rule."""
+    from turncoat.analysis.strongest import strongest_rows
+    from turncoat.sweep.cells import COLUMNS
+
+    config = [name for name in COLUMNS if name != "seed"]
+
+    def told(rows: "pd.DataFrame") -> "list[tuple[object, ...]]":
+        own = rows[config].astype(object)
+        return list(own.where(own.notna(), None).itertuples(index=False, name=None))
+
+    best = {*told(strongest_rows(curves[curves["write_access"] > 0]))}
+    clean = (frame["write_access"] == 0).tolist()
+    kept = [here or row in best for here, row in zip(clean, told(frame), strict=True)]
+    return frame[kept].reset_index(drop=True)
 
 
 def show(summary: "pd.DataFrame") -> None:

@@ -73,6 +73,7 @@ def sweep(
         early.refuse_file(file)
     import dataclasses
 
+    from turncoat.attack.selection import STRONGEST
     from turncoat.cli import grid
     from turncoat.sweep import experiment, runner
     from turncoat.sweep.store import open_store
@@ -91,6 +92,8 @@ def sweep(
         click.echo(
             "no cell is attacked: add write_access = [0.25], or workers and hostile, to the experiment"
         )
+    if any(STRONGEST in axes.get("selection", ()) for axes in (asked.axes, *asked.also)):
+        click.echo(f"the strongest rule of each budget: turncoat results --store {store} --strongest")
     for line in _columns(outcome.cells):
         click.echo(line)
     if outcome.trained:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from turncoat.analysis.reached import SPOKEN, reached
 from turncoat.analysis.skill import NO_SKILL, lacks_skill
+from turncoat.attack.selection import STRONGEST
 from turncoat.figures import cells
 from turncoat.figures.cells import Runs
 from turncoat.training.stability import UNSTABLE_STEP
@@ -92,7 +93,10 @@ def attack(runs: Runs) -> str:
     row = runs.attacked.iloc[0]
     how = [f"{name} {row[name]}" for name in ("schedule", "placement", "knowledge") if name in row]
     how += ["aware"] if row.get("aware") is True or row.get("aware") == 1 else []
-    return f"Attack: {runs.attack}" + (f" ({', '.join(how)})" if how else "")
+    name = runs.attack
+    if name == STRONGEST:
+        name = "of each budget and goal the rule that harms most on training data"
+    return f"Attack: {name}" + (f" ({', '.join(how)})" if how else "")
 
 
 def beside(runs: Runs) -> str:

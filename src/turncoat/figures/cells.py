@@ -10,6 +10,8 @@ import pandas as pd
 from turncoat import errors
 from turncoat.analysis import pairs
 from turncoat.analysis.reached import reached
+from turncoat.analysis.strongest import strongest_rows
+from turncoat.attack.selection import STRONGEST
 from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 from turncoat.own_code import split
@@ -64,9 +66,14 @@ class Runs:
 def read(curves: pd.DataFrame, where: Mapping[str, object] | None, metric: str) -> Runs:
     """The rows to draw, of one setting and one attack; random flips and clean runs always stay.
 
+    With selection "strongest" it is each budget's and goal's strongest rule.
+
     Raises:
         TurncoatError: for an empty frame, missing columns, an unknown filter, or rows that mix settings.
     """
+    if (where or {}).get("selection") == STRONGEST:
+        where = {name: value for name, value in (where or {}).items() if name != "selection"}
+        curves = with_strongest(keep(curves, where))
     rows = one_setting(curves, where, metric)
     clean, attacked = rows[rows["write_access"] == 0], rows[rows["write_access"] > 0]
     if attacked.empty:
@@ -81,6 +88,16 @@ def read(curves: pd.DataFrame, where: Mapping[str, object] | None, metric: str) 
     if rivals == [RANDOM]:
         return Runs(clean, attacked[is_random], attacked[:0], RANDOM)
     return Runs(clean, attacked[attacked["selection"] == rivals[0]], attacked[is_random], rivals[0])
+
+
+def with_strongest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Clean runs, random flips, and of all others the strongest of their budget and goal, under one name."""
+    need(rows, [*CELL, "seed", "epoch"])
+    attacked, random = rows["write_access"] > 0, rows["selection"] == RANDOM
+    if not (attacked & ~random).any():
+        raise errors.TurncoatError("nothing to draw: there are no attacked runs but random flips, if any")
+    best = strongest_rows(rows[attacked & ~random]).assign(selection=STRONGEST)
+    return pd.concat([rows[~attacked | random], best], ignore_index=True)
 
 
 def one_setting(
