@@ -47,7 +47,7 @@ def test_every_picture_that_a_store_can_give(store: Path) -> None:
     drawn = {
         s.title.removeprefix("Picture: "): s.blocks[0] for s in made.sections if s.title.startswith("Picture")
     }
-    assert set(drawn) == set(FIGURES) - {"visibility"}
+    assert set(drawn) == set(FIGURES) - {"visibility", "plan"}
     heatmap = drawn["heatmap"]
     assert isinstance(heatmap, Choice)
     options = [option for option, _ in heatmap.views]

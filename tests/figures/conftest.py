@@ -6,6 +6,10 @@ import pytest
 
 import turncoat
 from turncoat import Recipe, Threat
+from turncoat.federation.federation import POOLED
+from turncoat.figures.plan import Drawn
+from turncoat.sweep.cells import Cell
+from turncoat.sweep.problem import Problem
 
 ACCESSES, BUDGETS = (0.2, 0.4, 0.8), (0.25, 0.5, 1.0)
 RULES = (("untargeted", "optimal"), ("targeted", "optimal"), ("untargeted", "random"))
@@ -50,3 +54,11 @@ def messages() -> pd.DataFrame:
         norm=random.gamma(20, 0.05, 2000) * np.where(hostile, 1.2, 1.0),
         cosine=np.clip(random.normal(0.8, 0.08, 2000) - 0.1 * hostile, -1, 1),
     )
+
+
+@pytest.fixture(scope="session")
+def drawn_plan() -> Drawn:
+    """A short plan for digits, and the cell that would follow it."""
+    data, recipe = turncoat.load("digits"), Recipe(epochs=3, learning_rate=0.2)
+    made = turncoat.plan(data, threat=Threat(1.0, 0.3), recipe=recipe, rounds=11)
+    return Drawn(made, data, Cell(Problem("digits"), recipe, POOLED, made.made.threat, 0))

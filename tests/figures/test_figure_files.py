@@ -12,8 +12,12 @@ MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
 @pytest.fixture
-def frames(curves, matrix_curves, messages):
-    return dict.fromkeys(FIGURES, curves) | {"matrix": matrix_curves, "visibility": messages}
+def frames(curves, matrix_curves, messages, drawn_plan):
+    return dict.fromkeys(FIGURES, curves) | {
+        "matrix": matrix_curves,
+        "visibility": messages,
+        "plan": drawn_plan,
+    }
 
 
 @pytest.mark.parametrize("name", FIGURES)

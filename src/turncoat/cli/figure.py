@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turncoat.cli import options
+from turncoat.cli import options, progress
 from turncoat.errors import TurncoatError
 from turncoat.writing import is_shown
 
@@ -19,6 +19,7 @@ Examples:
   turncoat figure --list
   turncoat figure heatmap --store results.db -o heatmap.png
   turncoat figure budget --where selection=strongest -o strongest.png
+  turncoat figure plan --store planned.db -o plan.png
   turncoat figure epochs --where goal=targeted --metric macro_f1 -o epochs.pdf
 """
 
@@ -62,14 +63,22 @@ def figure(
         raise TurncoatError(f"which picture? type one of: {', '.join(sorted(FIGURES))}")
     path = check_path(output or f"{errors.choose(name, FIGURES, 'figure')}.png")
     errors.choose(name, FIGURES, "figure")
-    curves = read(store, FIGURES[name].reads)
+    plans = FIGURES[name].reads == "plan"
+    curves = read(store, "curves" if plans else FIGURES[name].reads)
     kept = pairs(where, "--where", repeated=True)
     for key in kept:
         errors.choose(key, [str(c) for c in curves.columns if c not in MEASURED - {"seed"}], "column")
     own = pairs(choose, "--choose")
     for key in own:
         errors.choose(key, own_choices(name), f"choice of figure {name!r}")
-    draw(name, curves, path, metric=metric, statistic=statistic, where=kept or None, **own)
+    if plans:
+        from turncoat.figures.plan import planned_anew
+
+        with progress.bar("planning", quiet=False, unit="rounds") as report:
+            made = planned_anew(curves, kept, report)
+        draw(name, made, path, metric=metric, statistic=statistic, **own)
+    else:
+        draw(name, curves, path, metric=metric, statistic=statistic, where=kept or None, **own)
     if not is_shown(path):
         click.echo(str(path))
 

@@ -19,6 +19,7 @@ from turncoat.figures.epochs import epochs
 from turncoat.figures.harm import harm
 from turncoat.figures.heatmap import heatmap
 from turncoat.figures.matrix import matrix
+from turncoat.figures.plan import Drawn, plan
 from turncoat.figures.spread import spread
 from turncoat.figures.visibility import visibility
 
@@ -29,7 +30,8 @@ __all__ = ["FIGURES", "FigureSpec", "caption_of", "draw"]
 class FigureSpec:
     """A kind of picture: ``draw(frame, **choices)`` makes the figure, ``help`` says in a line what it shows.
 
-    ``reads`` says which frame: the "curves" over epochs, or the "visibility" of a federation's messages.
+    ``reads`` says what: the frame of "curves" over epochs, that of the "visibility" of a federation's messages, or a
+    "plan", which is made anew for a cell of the curves.
     """
 
     draw: Callable[..., Figure]
@@ -66,13 +68,18 @@ FIGURES: dict[str, FigureSpec] = {
     "visibility": FigureSpec(
         _styled(visibility), "gradient norms and cosines of hostile and honest workers", reads="visibility"
     ),
+    "plan": FigureSpec(
+        _styled(plan),
+        "a planned attack: which class goes to which, the search, the images that are flipped most",
+        reads="plan",
+    ),
     "harm": FigureSpec(_styled(harm), "harm of the attack against harm of random flips at the same budget"),
 }
 
 
 def draw(
     name: str,
-    curves: pd.DataFrame,
+    curves: pd.DataFrame | Drawn,
     path: str | os.PathLike[str],
     *,
     metric: str = "accuracy",
@@ -82,7 +89,8 @@ def draw(
 ) -> None:
     """Draw the picture ``name`` and write it to ``path``, which ends in .png, .svg or .pdf.
 
-    ``where`` keeps the rows whose columns have these values. Other choices are the picture's own.
+    ``where`` keeps the rows whose columns have these values; a plan has been chosen by then. Other choices are the
+    picture's own.
 
     Raises:
         TurncoatError: for an unknown picture or choice, a choice that would do nothing, rows that cannot be
@@ -101,7 +109,11 @@ def draw(
             choices[choice] = value
         elif value != usual:
             raise errors.TurncoatError(f"figure {name!r} has no {choice}; leave {choice}={value} out")
-    files.save(spec.draw(curves, where=where, **choices), path)
+    if "where" in spec.choices:
+        choices["where"] = where
+    elif where:
+        raise errors.TurncoatError(f"figure {name!r} has no rows to keep; leave where out")
+    files.save(spec.draw(curves, **choices), path)
 
 
 def caption_of(figure: Figure) -> str:

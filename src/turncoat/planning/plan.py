@@ -84,15 +84,24 @@ class Plan:
         mass = float(threat.flips(n))
         return self._soft(features, labels, round, limit, mass)
 
+    def average(self, x: Any, y: Any) -> Float[Tensor, "n c"]:
+        """The mean label of each of these rows over all rounds.
+
+        Raises:
+            TurncoatError: as ``soft_labels``.
+        """
+        ends = self.phases
+        lasts = [end - start for start, end in zip((0, *ends), ends, strict=False)]
+        held = (
+            self.soft_labels(x, y, end - 1) * (last / ends[-1]) for last, end in zip(lasts, ends, strict=True)
+        )
+        return sum(held, torch.zeros(()))
+
     def table(self, x: Any, y: Any) -> Float[Tensor, "c c"]:
         """Which class goes to which: the mean label over all rounds, for the rows of each class."""
         _, labels = self._rows(x, y)
-        ends = self.phases
         total = torch.zeros(self.policy.model.classes, self.policy.model.classes, dtype=torch.float64)
-        for phase, end in enumerate(ends):
-            rounds = end - (ends[phase - 1] if phase else 0)
-            soft = self.soft_labels(x, y, end - 1).double()
-            total.index_add_(0, labels, soft, alpha=rounds / ends[-1])
+        total.index_add_(0, labels, self.average(x, y).double())
         counts = torch.bincount(labels, minlength=len(total)).clamp(min=1)
         return (total / counts.unsqueeze(1)).float()
 

@@ -32,6 +32,8 @@ def of_store(
     sections = [_settings(summary), _results(summary)]
     for done, (kind, spec) in enumerate(figures.FIGURES.items()):
         progress(done, len(figures.FIGURES))
+        if spec.reads == "plan":  # takes minutes to make
+            continue
         blocks = _pictures(spec, messages if spec.reads == "visibility" else curves)
         if blocks:
             sections.append(Section(f"Picture: {kind}", f"{spec.help[0].upper()}{spec.help[1:]}.", blocks))
