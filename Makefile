@@ -28,6 +28,7 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/certify.py
 	$(BIN)/python benchmarks/gpu.py
 	$(BIN)/python benchmarks/scale.py
+	$(BIN)/python benchmarks/plan.py
 
 docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
 	$(BIN)/python docs/gen_results.py results docs/results.md README.md
