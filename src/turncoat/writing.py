@@ -17,6 +17,7 @@ from typing import BinaryIO
 from turncoat.errors import TurncoatError
 
 STANDARD_OUTPUT = Path("-")
+PICTURES = (".pdf", ".png", ".svg")  # how a picture's file may end
 SQLITE = b"SQLite format 3"  # how every store begins
 
 
@@ -55,6 +56,21 @@ def refuse_place(path: Path) -> None:
         with path.open("rb") as file:
             if file.read(len(SQLITE)) == SQLITE:
                 raise TurncoatError(f"{path} is a store, which this would overwrite; name another file")
+
+
+def check_picture(path: str | os.PathLike[str]) -> Path:
+    """The path, if a picture can be written there; ``-`` is standard output.
+
+    Raises:
+        TurncoatError: for an ending other than .png, .svg or .pdf, or as ``refuse_place``.
+    """
+    wanted = Path(path)
+    if not is_stream(wanted) and wanted.suffix.lower() not in PICTURES:
+        raise TurncoatError(
+            f"{wanted}: a picture cannot end in {wanted.suffix!r} (allowed: {', '.join(PICTURES)})"
+        )
+    refuse_place(wanted)
+    return wanted
 
 
 def is_shown(path: Path) -> bool:

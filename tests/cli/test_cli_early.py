@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 from cli_said import Turncoat
 
+from turncoat.analysis.reached import STATISTICS
 from turncoat.attack.rivals import PARAMETRIC
 from turncoat.attack.selection import PLANNED, SELECTIONS, STRONGEST
 from turncoat.cli import early
 from turncoat.cli.options import PARTS, as_typed
 from turncoat.data import SCALES
-from turncoat.federation import GRADIENT_ATTACKS
+from turncoat.federation import AGGREGATORS, GRADIENT_ATTACKS, PREAGGREGATORS, names
 from turncoat.federation.imitation import IMITATED
 from turncoat.fields import descriptions
+from turncoat.figures import FIGURES
+from turncoat.figures.cells import METRICS
 from turncoat.models import FORMS, MODELS
 from turncoat.sweep.budgets import BUDGET
 from turncoat.sweep.cells import KEYS
@@ -51,6 +54,23 @@ REFUSED = {
     "attack --write-access 0.5 --strongest --selection cyclic": "but --selection cyclic names one: leave one of",
     "attack --write-access 0.5 --selection mimic": "such as --workers 10 and --hostile 2",
     "attack --write-access 0.5 --test-share 2": "--test-share is 2.0",
+    "attack --workers 3 --hostile 1 --aggregator krmu": "did you mean 'krum'?",
+    "attack --workers 3 --hostile 1 --aggregator krum+nnm": "aggregator 'krum+nnm' makes no sense",
+    "attack --workers 3 --hostile 1 --partition shrads:2": "did you mean 'shards'?",
+    "attack --workers 3 --hostile 1 --partition shards": "needs a number above 0 after the colon",
+    "figure heatmpa": "unknown figure 'heatmpa'; did you mean 'heatmap'?",
+    "figure heatmap -o h.gif": "h.gif: a picture cannot end in",
+    "figure": "which picture? type one of: budget, difference, ",
+    "figure heatmap --metric acuracy": "unknown metric 'acuracy'; did you mean 'accuracy'?",
+    "figure heatmap --statistic tial": "unknown statistic 'tial'; did you mean 'tail'?",
+    "figure heatmap --store gone.db": "gone.db: there is no such store; make one with: turncoat sweep",
+    "results --store gone.db": "gone.db: there is no such store; make one with: turncoat sweep",
+    "report --store gone.db": "gone.db: there is no such store; make one with: turncoat sweep",
+    "results --store no/gone.db": "no/gone.db: there is no folder no",
+    "results --store 0.toml": "0.toml is not a turncoat store",
+    "reproduce B:fig88": "unknown artefact 'B:fig88'; did you mean 'B:fig8'?",
+    "reproduce B:fig8 --scale rwa": "did you mean 'raw'?",
+    "reproduce": "which artefacts? type names such as B:fig8",
 }
 
 
@@ -84,6 +104,11 @@ def test_names_that_are_known_early_are_those_that_are_known() -> None:
     others = (*WORDS, "imitate:ATTACK", "MODULE:CALLABLE")
     assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, *others}
     assert early.IMITATED == IMITATED
+    assert set(early.DRAWN["figure"]) == set(FIGURES)
+    assert set(early.DRAWN["metric"]) == set(METRICS)
+    assert set(early.DRAWN["statistic"]) == set(STATISTICS)
+    assert set(names.AGGREGATORS) == set(AGGREGATORS)
+    assert set(names.PREAGGREGATORS) == set(PREAGGREGATORS)
     assert set(early.FORGED) == set(GRADIENT_ATTACKS)
     assert {*KEYS, *early.BESIDE} == {*KEYS, BUDGET, "seeds", "device", ALSO}
     assert {name for part in PARTS for name in descriptions(part)} == set(KEYS)

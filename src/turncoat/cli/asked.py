@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from turncoat.cli import options
-from turncoat.errors import TurncoatError
+from turncoat.cli import early, options
+from turncoat.errors import TurncoatError, choose
 
 if TYPE_CHECKING:
     from turncoat.reproduce.plan import Wanted
@@ -37,11 +37,11 @@ def asking(command: Any) -> Any:
 
 def wish(asked: dict[str, Any], device: str | None = None) -> "Wanted":
     """What the options ask for."""
+    chosen = tuple(choose(scale, early.NAMES["scale"], "scale") for scale in asked["scales"])
     from turncoat.data import SCALES
-    from turncoat.errors import choose
     from turncoat.reproduce.plan import Wanted
 
-    scales = tuple(choose(scale, SCALES, "scale") for scale in asked["scales"]) or tuple(SCALES)
+    scales = chosen or tuple(SCALES)
     return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device)
 
 

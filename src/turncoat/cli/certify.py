@@ -9,7 +9,7 @@ import click
 from turncoat.cli import options
 from turncoat.cli.progress import bar
 from turncoat.sweep.problem import Problem
-from turncoat.writing import is_shown
+from turncoat.writing import check_picture, is_shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,10 +51,9 @@ A certificate holds for flips that are fixed before training, whoever chooses th
 def certify(as_json: bool, output: str | None, quiet: bool, **values: Any) -> None:
     """Certify predictions: what accuracy no flips of so many training labels can push a learner below."""
     from turncoat.certificates.certify import certify as certified
-    from turncoat.figures.files import check_path
     from turncoat.sweep.prepared import read
 
-    path = None if output is None else check_path(output)
+    path = None if output is None else check_picture(output)
     given = options.given(values)
     fields = set(Problem.__dataclass_fields__)
     problem = Problem(**{name: value for name, value in given.items() if name in fields})

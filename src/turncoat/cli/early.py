@@ -7,7 +7,6 @@ from typing import Any
 
 from turncoat.cli.options import PARTS
 from turncoat.errors import TurncoatError, choose
-from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 
 BESIDE = ("global_budget", "seeds", "device", "also")  # keys of an experiment file that are no fields
@@ -22,6 +21,11 @@ NAMES = {
     ),
 }
 IMITATED = ("inner_product", "little_is_enough", "min_max", "sign_flip")
+DRAWN = {
+    "figure": ("budget", "difference", "epochs", "harm", "heatmap", "matrix", "plan", "spread", "visibility"),
+    "metric": ("accuracy", "macro_f1", "test_loss"),
+    "statistic": ("last", "tail"),
+}
 """What may be typed; the tests hold this to the tables that the names are looked up in."""
 
 
@@ -36,7 +40,7 @@ def refuse(given: Mapping[str, Any]) -> None:
             f"--strongest tries every rule, but --selection {given['selection']} names one: leave one of them out"
         )
     for part in PARTS:
-        _judge(part, {name: value for name, value in given.items() if name in descriptions(part)})
+        part(**{name: value for name, value in given.items() if name in descriptions(part)})
     for name, known in NAMES.items():
         typed = given.get(name, known[0])
         if ":" not in typed and not (name == "selection" and typed in FORGED):
@@ -45,6 +49,19 @@ def refuse(given: Mapping[str, Any]) -> None:
     attackers = given.get("hostile") if given.get("workers") else given.get("write_access")
     if not attackers:
         raise TurncoatError(nobody(given))
+
+
+def picture(name: str | None, metric: str, statistic: str) -> str:
+    """The name of a picture, if it and those of what it shows are known.
+
+    Raises:
+        TurncoatError: for an unknown name, or none.
+    """
+    if name is None:
+        raise TurncoatError(f"which picture? type one of: {', '.join(DRAWN['figure'])}")
+    for what, typed in (("figure", name), ("metric", metric), ("statistic", statistic)):
+        choose(typed, DRAWN[what], what)
+    return name
 
 
 def refuse_file(path: str) -> None:
@@ -64,7 +81,7 @@ def refuse_file(path: str) -> None:
         for part in PARTS:
             own = {name: value for name, value in keys.items() if name in descriptions(part)}
             if not any(isinstance(value, list | dict) for value in own.values()):
-                _judge(part, own)
+                part(**own)
     except TurncoatError as error:
         raise TurncoatError(f"{Path(path).name}: {error}") from error
 
@@ -80,12 +97,6 @@ def _judge_messages(selection: Any, federated: bool) -> None:
             f"selection {selection!r} {does} workers' messages: give workers and hostile, such as"
             " workers = 10 and hostile = 2"
         )
-
-
-def _judge(part: type, own: dict[str, Any]) -> None:
-    if part is Federation and own.get("workers"):  # whose names take PyTorch to look up
-        own = {name: value for name, value in own.items() if name not in ("aggregator", "partition")}
-    part(**own)
 
 
 def nobody(given: Mapping[str, Any]) -> str:

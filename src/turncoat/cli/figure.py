@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from turncoat.cli import options, progress
+from turncoat import errors
+from turncoat.cli import early, options, progress
 from turncoat.errors import TurncoatError
-from turncoat.writing import is_shown
+from turncoat.sweep.opening import refuse_unreadable
+from turncoat.writing import check_picture, is_shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,20 +51,15 @@ def figure(
     choose: tuple[str, ...],
 ) -> None:
     """Draw the picture NAME from a store."""
-    from turncoat import errors
+    if listed:
+        show_list()
+        return
+    name = early.picture(name, metric, statistic)
+    path = check_picture(output or f"{name}.png")
+    refuse_unreadable(store)
     from turncoat.figures import FIGURES, draw
     from turncoat.figures.cells import MEASURED
-    from turncoat.figures.files import check_path
 
-    if listed:
-        for known, spec in FIGURES.items():
-            choices = ", ".join(own_choices(known))
-            click.echo(f"{known:12} {spec.help}" + (f" (choices: {choices})" if choices else ""))
-        return
-    if name is None:
-        raise TurncoatError(f"which picture? type one of: {', '.join(sorted(FIGURES))}")
-    path = check_path(output or f"{errors.choose(name, FIGURES, 'figure')}.png")
-    errors.choose(name, FIGURES, "figure")
     plans = FIGURES[name].reads == "plan"
     curves = read(store, "curves" if plans else FIGURES[name].reads)
     kept = pairs(where, "--where", repeated=True)
@@ -81,6 +78,15 @@ def figure(
         draw(name, curves, path, metric=metric, statistic=statistic, where=kept or None, **own)
     if not is_shown(path):
         click.echo(str(path))
+
+
+def show_list() -> None:
+    """Print a line for each picture."""
+    from turncoat.figures import FIGURES
+
+    for known, spec in FIGURES.items():
+        choices = ", ".join(own_choices(known))
+        click.echo(f"{known:12} {spec.help}" + (f" (choices: {choices})" if choices else ""))
 
 
 def read(store: str, kind: str) -> "pd.DataFrame":

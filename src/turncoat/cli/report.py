@@ -7,6 +7,7 @@ import click
 from turncoat.cli import options
 from turncoat.cli.progress import bar
 from turncoat.errors import TurncoatError
+from turncoat.sweep.opening import refuse_unreadable
 from turncoat.writing import is_shown
 
 EXAMPLES = """
@@ -28,6 +29,7 @@ The page is one file that works offline; the same figures stand beside it as .js
 @options.quiet
 def report(store: str, output: str, quiet: bool) -> None:
     """Write the page of a sweep: tables to sort and filter, and every picture that the store can give."""
+    refuse_unreadable(store)
     from turncoat.report.of_store import of_store
     from turncoat.report.saving import places, save
     from turncoat.sweep.store import open_store

@@ -10,6 +10,7 @@ from turncoat.cli.asked import asking, made, refuse_file, refuse_idle, typed, wi
 from turncoat.cli.progress import bar, say
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
+from turncoat.reproduce import artefacts
 from turncoat.writing import write_whole
 
 if TYPE_CHECKING:
@@ -78,13 +79,14 @@ def make(
     **asked: Any,
 ) -> None:
     """Train what the artefacts NAME... need and the store lacks, then draw them (A, B, all: many)."""
-    from turncoat.reproduce import artefacts, gallery, pictures, plan
-
+    named = artefacts.chosen(names or ("all",) * listed)
     wanted = wish(asked, device)
     if listed:
-        show_list(wanted, artefacts.chosen(names or ("all",)))
+        show_list(wanted, named)
         return
-    chosen = {artefact: plan.planned(artefact, wanted) for artefact in artefacts.chosen(names)}
+    from turncoat.reproduce import gallery, pictures, plan
+
+    chosen = {artefact: plan.planned(artefact, wanted) for artefact in named}
     refuse_scales(chosen, wanted, names)
     refuse_file(output)
     shared = None

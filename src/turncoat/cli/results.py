@@ -9,6 +9,7 @@ import click
 
 from turncoat.cli import options
 from turncoat.errors import TurncoatError
+from turncoat.sweep.opening import refuse_unreadable
 from turncoat.writing import is_shown, refuse_places, write_whole
 
 if TYPE_CHECKING:
@@ -51,13 +52,14 @@ def results(
     strongest: bool,
 ) -> None:
     """Show a store's cells with their statistics over seeds, or write them to files."""
-    from turncoat.sweep.store import open_store
-
     files = {"csv": csv, "json": json_file, "parquet": parquet}
     wanted = {kind: Path(file) for kind, file in files.items() if file is not None}
     if curves and not wanted:
         raise TurncoatError("curves are too long for a table: type --csv, --json or --parquet and a file")
     refuse_places(wanted.values())
+    refuse_unreadable(store)
+    from turncoat.sweep.store import open_store
+
     with open_store(store) as opened:
         long = opened.curves() if curves or strongest else None
         frame = long if curves and long is not None else opened.summary()

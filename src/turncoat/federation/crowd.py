@@ -10,9 +10,10 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError
 from turncoat.federation.aggregators.averages import weighted_mean
-from turncoat.federation.aggregators.chain import aggregator, chained_names
+from turncoat.federation.aggregators.chain import aggregator
 from turncoat.federation.federation import Federation
 from turncoat.federation.messages import pack
+from turncoat.federation.names import chained_names
 from turncoat.federation.partition import deal
 from turncoat.federation.visibility import looked_at
 from turncoat.models.stack import Model

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from turncoat import errors
+from turncoat.federation.names import chained_names, partition_kind
 from turncoat.fields import described
 
 WEIGHTINGS = ("equal", "size")
@@ -84,14 +85,8 @@ class Federation:
             )
 
     def _check_names(self) -> None:
-        # imported late, and only if need be: a command line that refuses an option does not wait for torch
-        if self.partition != "iid":
-            from turncoat.federation.partition import parse
-
-            parse(self.partition)
-        if isinstance(self.aggregator, str) and self.aggregator != "mean":
-            from turncoat.federation.aggregators.chain import chained_names
-
+        partition_kind(self.partition)
+        if isinstance(self.aggregator, str):
             chained_names(self.aggregator)
 
     @property

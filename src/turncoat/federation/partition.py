@@ -4,33 +4,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.errors import TurncoatError, choose
-
-KINDS = ("iid", "dirichlet", "shards", "given")
-
-
-def parse(partition: str) -> tuple[str, float]:
-    """The kind and its number: ("iid", 0), ("dirichlet", α), ("shards", M) or ("given", 0).
-
-    Raises:
-        TurncoatError: for an unknown kind or a number that is missing or out of range.
-    """
-    kind, _, number = str(partition).partition(":")
-    choose(kind, KINDS, "partition")
-    if kind in ("iid", "given"):
-        if number:
-            raise TurncoatError(f"partition {partition!r}: {kind} takes no number, type {kind!r}")
-        return kind, 0.0
-    try:
-        value = float(number)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf") or (kind == "shards" and value != int(value)):
-        example = "dirichlet:0.1" if kind == "dirichlet" else "shards:2"
-        raise TurncoatError(
-            f"partition {partition!r} needs a number above 0 after the colon, such as {example!r}"
-        )
-    return kind, value
+from turncoat.errors import TurncoatError
+from turncoat.federation.names import partition_kind
 
 
 def deal(
@@ -49,7 +24,7 @@ def deal(
     Raises:
         TurncoatError: if there are fewer examples than workers or slices, or a worker would hold nothing.
     """
-    kind, value = parse(partition)
+    kind, value = partition_kind(partition)
     if kind == "given":
         return _given(holder, workers)
     n = len(labels)

@@ -22,6 +22,7 @@ from turncoat.figures.matrix import matrix
 from turncoat.figures.plan import Drawn, plan
 from turncoat.figures.spread import spread
 from turncoat.figures.visibility import visibility
+from turncoat.writing import check_picture
 
 __all__ = ["FIGURES", "FigureSpec", "caption_of", "draw"]
 
@@ -97,7 +98,7 @@ def draw(
             drawn, or a file that cannot be written.
     """
     spec = FIGURES[errors.choose(name, FIGURES, "figure")]
-    files.check_path(path)
+    check_picture(path)
     errors.choose(metric, cells.METRICS, "metric")
     errors.choose(statistic, STATISTICS, "statistic")
     for choice, value in choices.items():

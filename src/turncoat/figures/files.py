@@ -5,26 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from turncoat.errors import TurncoatError
 from turncoat.figures import style
-from turncoat.writing import is_stream, refuse_place, write_whole
-
-ENDINGS = (".pdf", ".png", ".svg")
-
-
-def check_path(path: str | os.PathLike[str]) -> Path:
-    """The path, if a picture can be written there; ``-`` is standard output.
-
-    Raises:
-        TurncoatError: for an ending other than .png, .svg or .pdf, or as ``writing.refuse_place``.
-    """
-    wanted = Path(path)
-    if not is_stream(wanted) and wanted.suffix.lower() not in ENDINGS:
-        raise TurncoatError(
-            f"{wanted}: a picture cannot end in {wanted.suffix!r} (allowed: {', '.join(ENDINGS)})"
-        )
-    refuse_place(wanted)
-    return wanted
+from turncoat.writing import PICTURES, check_picture, write_whole
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
@@ -33,10 +15,10 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     What has no such ending, as standard output or a pipe may, gets a .png.
 
     Raises:
-        TurncoatError: as ``check_path``, or if the file cannot be written.
+        TurncoatError: as ``writing.check_picture``, or if the file cannot be written.
     """
-    wanted = check_path(path)
-    ending = wanted.suffix.lower() if wanted.suffix.lower() in ENDINGS else ".png"
+    wanted = check_picture(path)
+    ending = wanted.suffix.lower() if wanted.suffix.lower() in PICTURES else ".png"
 
     def write(part: Path) -> None:
         with style.applied():

@@ -50,6 +50,29 @@ def refuse_folder(file: Path) -> None:
         raise TurncoatError(f"{file} is a folder, but a store is a file, such as {file / 'turncoat.db'}")
 
 
+def refuse_absent(file: Path) -> None:
+    """Refuse to read a store that is not there.
+
+    Raises:
+        TurncoatError: says how to make it.
+    """
+    refuse_folder(file)
+    if not file.exists():
+        raise TurncoatError(f"{file}: there is no such store; make one with: turncoat sweep --store {file}")
+
+
+def refuse_unreadable(path: str) -> None:
+    """Refuse what cannot be read as a store, before anything is imported that makes tables of it.
+
+    Raises:
+        TurncoatError: as ``connected``, or if it is not there.
+    """
+    file = Path(path)
+    refuse_absent(file)
+    with telling(file):
+        connected(file, create=False).close()
+
+
 def connected(file: Path, create: bool) -> sqlite3.Connection:
     """A connection to the store at ``file``: to write, with ``create``, or to read.
 

@@ -15,7 +15,7 @@ from turncoat.errors import TurncoatError
 from turncoat.federation.visibility import SIGNS
 from turncoat.sweep import frames
 from turncoat.sweep.cells import DEFAULTS, canonical, complete, newer
-from turncoat.sweep.opening import EmptyStoreError, connected, refuse_folder, telling
+from turncoat.sweep.opening import EmptyStoreError, connected, refuse_absent, refuse_folder, telling
 from turncoat.sweep.packing import pack, unpack
 from turncoat.training.task import CURVES
 
@@ -163,9 +163,10 @@ def open_store(path: str | Path, create: bool = False) -> Store:
         TurncoatError: if it is absent, no store of ours, of a version that can't be read, or not to be opened.
     """
     file = Path(path)
-    refuse_folder(file)
-    if not create and not file.exists():
-        raise TurncoatError(f"{file}: there is no such store; make one with: turncoat sweep --store {file}")
+    if create:
+        refuse_folder(file)
+    else:
+        refuse_absent(file)
     with telling(file):
         return Store(file, connected(file, create))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from turncoat import own_code
-from turncoat.errors import TurncoatError, choose, reason, shown
+from turncoat.errors import TurncoatError, reason, shown
 from turncoat.federation.aggregators.averages import mean
 from turncoat.federation.aggregators.clipping import arc, centered_clipping, norm_clipping
 from turncoat.federation.aggregators.contract import Aggregator, check_messages
@@ -18,6 +18,7 @@ from turncoat.federation.aggregators.geometric import geometric_median
 from turncoat.federation.aggregators.krum import bulyan, krum, multi_krum
 from turncoat.federation.aggregators.lfighter import lfighter
 from turncoat.federation.aggregators.mixing import bucketing, nnm
+from turncoat.federation.names import chained_names, is_own
 
 AGGREGATORS: dict[str, Aggregator] = {
     "mean": mean,
@@ -71,25 +72,6 @@ def _last(name: str, head: tuple[int, int, int] | None) -> Aggregator:
     return functools.partial(lfighter, head=head) if name == "lfighter" else AGGREGATORS[name]
 
 
-def chained_names(chain: str) -> list[str]:
-    """The names in a chain; nothing of one's own is imported yet.
-
-    Raises:
-        TurncoatError: if a name is unknown or the chain makes no sense.
-    """
-    *before, last = (name.strip() for name in chain.split("+"))
-    known = {*AGGREGATORS, *PREAGGREGATORS, "MODULE:CALLABLE"}
-    for name in (*before, *(() if is_own(last) else (last,))):
-        choose(name, known, "aggregator")
-    _check_chain(chain, before, last)
-    return [*before, last]
-
-
-def is_own(name: str) -> bool:
-    """Whether the last of a chain is a rule of one's own."""
-    return ":" in name.rpartition("+")[2]
-
-
 def coded(rule: str) -> str:
     """A chain with the digest of the code behind the rule of one's own that it ends in, if any.
 
@@ -101,16 +83,6 @@ def coded(rule: str) -> str:
         return rule
     _last(last, None)
     return f"{before}{plus}{own_code.coded(last, 'aggregator')}"
-
-
-def _check_chain(chain: str, before: list[str], last: str) -> None:
-    if last in PREAGGREGATORS or any(name not in PREAGGREGATORS for name in before):
-        raise TurncoatError(
-            f"aggregator {chain!r} makes no sense: pre-aggregators ({', '.join(PREAGGREGATORS)}) come first "
-            "and exactly one aggregator comes last, such as 'nnm+trimmed_mean'"
-        )
-    if len(set(before)) < len(before):
-        raise TurncoatError(f"aggregator {chain!r} names a pre-aggregator twice: name each once")
 
 
 def _each_replica(rule: Callable[..., Tensor]) -> Aggregator:

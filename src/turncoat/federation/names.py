@@ -1,0 +1,72 @@
+"""Names of a federation's parts, judged without what they stand for: that takes PyTorch, whose import takes seconds."""
+
+from turncoat.errors import TurncoatError, choose
+
+AGGREGATORS = (
+    *(
+        "mean",
+        "median",
+        "trimmed_mean",
+        "mean_around_median",
+        "geometric_median",
+        "krum",
+        "multi_krum",
+        "bulyan",
+    ),
+    *("centered_clipping", "norm_clipping", "caf", "lfighter"),
+)
+PREAGGREGATORS = ("nnm", "bucketing", "arc")
+PARTITIONS = ("iid", "dirichlet", "shards", "given")
+
+
+def chained_names(chain: str) -> list[str]:
+    """The names in a chain; nothing of one's own is imported yet.
+
+    Raises:
+        TurncoatError: if a name is unknown or the chain makes no sense.
+    """
+    *before, last = (name.strip() for name in chain.split("+"))
+    known = (*AGGREGATORS, *PREAGGREGATORS, "MODULE:CALLABLE")
+    for name in (*before, *(() if is_own(last) else (last,))):
+        choose(name, known, "aggregator")
+    _check_chain(chain, before, last)
+    return [*before, last]
+
+
+def is_own(name: str) -> bool:
+    """Whether the last of a chain is a rule of one's own."""
+    return ":" in name.rpartition("+")[2]
+
+
+def _check_chain(chain: str, before: list[str], last: str) -> None:
+    if last in PREAGGREGATORS or any(name not in PREAGGREGATORS for name in before):
+        raise TurncoatError(
+            f"aggregator {chain!r} makes no sense: pre-aggregators ({', '.join(PREAGGREGATORS)}) come first "
+            "and exactly one aggregator comes last, such as 'nnm+trimmed_mean'"
+        )
+    if len(set(before)) < len(before):
+        raise TurncoatError(f"aggregator {chain!r} names a pre-aggregator twice: name each once")
+
+
+def partition_kind(partition: str) -> tuple[str, float]:
+    """The kind and its number: ("iid", 0), ("dirichlet", α), ("shards", M) or ("given", 0).
+
+    Raises:
+        TurncoatError: for an unknown kind or a number that is missing or out of range.
+    """
+    kind, _, number = str(partition).partition(":")
+    choose(kind, PARTITIONS, "partition")
+    if kind in ("iid", "given"):
+        if number:
+            raise TurncoatError(f"partition {partition!r}: {kind} takes no number, type {kind!r}")
+        return kind, 0.0
+    try:
+        value = float(number)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf") or (kind == "shards" and value != int(value)):
+        example = "dirichlet:0.1" if kind == "dirichlet" else "shards:2"
+        raise TurncoatError(
+            f"partition {partition!r} needs a number above 0 after the colon, such as {example!r}"
+        )
+    return kind, value
