@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from cli_said import Turncoat
 
+from turncoat.cli.results import show
 from turncoat.cli.show import Column, print_table
 
 FIGURE = r"-?\d\.\d{3}"
@@ -101,3 +103,22 @@ def test_every_command_fits_its_figures(
         assert len(re.findall(INTERVAL, said.out)) >= most
         assert len(re.findall(r"\[", re.sub(INTERVAL, "", said.out.replace("[95 %]", "")))) == 0
     assert "digits" in said.out.splitlines()[0] and said.out.count("digits") == 1
+
+
+def test_shares_are_shown_with_four_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    """One hostile worker of three has k = 0.3333333333333333."""
+    figures = {
+        f"{name}.{end}": 0.5 for name in ("accuracy", "macro_f1", "harm") for end in ("mean", "low", "high")
+    }
+    row = {
+        "dataset": "digits",
+        "local_budget": 0.5,
+        "selection": "optimal",
+        "flips": 9,
+        "seeds": 2,
+        "warnings": "",
+    }
+    rows = [row | figures | {"write_access": k, "global_budget": k / 2} for k in (1 / 3, 0.25)]
+    show(pd.DataFrame(rows))
+    out = capsys.readouterr().out
+    assert "0.3333 " in out and "0.33333" not in out and "0.1667 " in out and "0.25 " in out

@@ -132,4 +132,6 @@ def show(summary: "pd.DataFrame") -> None:
 
 def _setting(value: object) -> str | None:
     """A setting in words; None and pandas' NaN are those that are absent."""
-    return None if value is None or value != value else str(value)
+    if value is None or value != value:
+        return None
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
