@@ -7,6 +7,7 @@ from typing import Any
 
 from turncoat.cli.options import PARTS
 from turncoat.errors import TurncoatError, choose
+from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 
 BESIDE = ("global_budget", "seeds", "device", "also")  # keys of an experiment file that are no fields
@@ -39,14 +40,15 @@ def refuse(given: Mapping[str, Any]) -> None:
         raise TurncoatError(
             f"--strongest tries every rule, but --selection {given['selection']} names one: leave one of them out"
         )
-    for part in PARTS:
+    for part in _judged(given):
         part(**{name: value for name, value in given.items() if name in descriptions(part)})
     for name, known in NAMES.items():
         typed = given.get(name, known[0])
         if ":" not in typed and not (name == "selection" and typed in FORGED):
             choose(typed, known, name)
-    _judge_messages(given.get("selection"), bool(given.get("workers")))
-    attackers = given.get("hostile") if given.get("workers") else given.get("write_access")
+    federated = bool(given.get("workers") or given.get("workers_from"))
+    _judge_messages(given.get("selection"), federated)
+    attackers = given.get("hostile") if federated else given.get("write_access")
     if not attackers:
         raise TurncoatError(nobody(given))
 
@@ -78,12 +80,17 @@ def refuse_file(path: str) -> None:
     try:
         for name in keys:
             choose(name, known, "key")
-        for part in PARTS:
+        for part in _judged(keys):
             own = {name: value for name, value in keys.items() if name in descriptions(part)}
             if not any(isinstance(value, list | dict) for value in own.values()):
                 part(**own)
     except TurncoatError as error:
         raise TurncoatError(f"{Path(path).name}: {error}") from error
+
+
+def _judged(given: Mapping[str, Any]) -> list[type]:
+    """What can be judged by itself; how many workers there are may only be found out from the data."""
+    return [part for part in PARTS if not (part is Federation and given.get("workers_from"))]
 
 
 def _judge_messages(selection: Any, federated: bool) -> None:
@@ -101,6 +108,6 @@ def _judge_messages(selection: Any, federated: bool) -> None:
 
 def nobody(given: Mapping[str, Any]) -> str:
     """Why nothing is attacked."""
-    if given.get("workers"):
+    if given.get("workers") or given.get("workers_from"):
         return "no worker is hostile, so nothing is attacked; type for example --hostile 2"
     return "write_access is 0, so nothing is attacked; type for example --write-access 0.25"
