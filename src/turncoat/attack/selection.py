@@ -226,10 +226,12 @@ def is_own(name: object) -> bool:
 
 
 def _own(name: str) -> "Selection | OwnSelection":
+    family = name.partition(":")[0]
+    if family in (plain := (*SELECTIONS, PLANNED, STRONGEST)):
+        errors.choose(name, plain, "selection")  # a rule that takes no number
     try:
         rule: Selection | OwnSelection = own_code.rule(name, "selection", "new labels")
     except errors.TurncoatError:
-        family = name.partition(":")[0]
         if difflib.get_close_matches(family, (*PARAMETRIC, IMITATE), cutoff=0.8):
             errors.choose(family, (*PARAMETRIC, IMITATE), "selection")  # a slip of the pen, no module
         raise
