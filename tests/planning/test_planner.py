@@ -120,9 +120,10 @@ def test_training_by_a_plan_keeps_the_budget_and_harms_more(multi, placement, sc
 
 
 def test_a_plan_harms_more_than_the_optimum_of_each_round(digits):
-    recipe = Recipe(epochs=8, learning_rate=0.2)
+    recipe = Recipe(epochs=3, learning_rate=0.2)
     threats = [Threat(1.0, 0.3, selection=s) for s in ("planned", "optimal")]
-    table = train(digits, threats=threats, seeds=[0], recipe=recipe).summary().set_index("selection")
+    table = train(digits, threats=threats, seeds=[0], recipe=recipe).summary()
+    table = table[table["write_access"] > 0].set_index("selection")
     assert table.loc["planned", "accuracy.mean"] < table.loc["optimal", "accuracy.mean"] - 0.05
 
 
