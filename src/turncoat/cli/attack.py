@@ -19,7 +19,7 @@ Examples:
   turncoat attack --dataset mnist --write-access 1 --budget 0.25 --epochs 60 --seeds 1 --json
   turncoat attack --dataset mnist-01 --scale raw --write-access 0.25 --seeds 0,3,5
   turncoat attack --dataset mine.csv --label species --write-access 0.3 --goal targeted
-  turncoat attack --write-access 1 --budget 0.3 --learning-rate 0.2 --epochs 20 --seeds 1 --strongest
+  turncoat attack --write-access 1 --budget 0.3 --learning-rate 0.2 --epochs 20 --strongest
   turncoat attack --workers 10 --hostile 3 --aggregator nnm+trimmed_mean --learning-rate 0.2
   turncoat attack --workers 10 --hostile 3 --selection little_is_enough --aggregator krum
 

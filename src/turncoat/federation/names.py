@@ -1,5 +1,7 @@
 """Names of a federation's parts, judged without what they stand for: that takes PyTorch, whose import takes seconds."""
 
+import sys
+
 from turncoat.errors import TurncoatError, choose
 
 AGGREGATORS = (
@@ -26,11 +28,16 @@ def chained_names(chain: str) -> list[str]:
         TurncoatError: if a name is unknown or the chain makes no sense.
     """
     *before, last = (name.strip() for name in chain.split("+"))
-    known = (*AGGREGATORS, *PREAGGREGATORS, "MODULE:CALLABLE")
+    known = (*_now("AGGREGATORS", AGGREGATORS), *_now("PREAGGREGATORS", PREAGGREGATORS), "MODULE:CALLABLE")
     for name in (*before, *(() if is_own(last) else (last,))):
         choose(name, known, "aggregator")
     _check_chain(chain, before, last)
     return [*before, last]
+
+
+def _now(table: str, built_in: tuple[str, ...]) -> tuple[str, ...]:
+    """The names in a table, with those that were added to it, if it has been imported."""
+    return tuple(getattr(sys.modules.get("turncoat.federation.aggregators"), table, built_in))
 
 
 def is_own(name: str) -> bool:
@@ -39,9 +46,10 @@ def is_own(name: str) -> bool:
 
 
 def _check_chain(chain: str, before: list[str], last: str) -> None:
-    if last in PREAGGREGATORS or any(name not in PREAGGREGATORS for name in before):
+    first = _now("PREAGGREGATORS", PREAGGREGATORS)
+    if last in first or any(name not in first for name in before):
         raise TurncoatError(
-            f"aggregator {chain!r} makes no sense: pre-aggregators ({', '.join(PREAGGREGATORS)}) come first "
+            f"aggregator {chain!r} makes no sense: pre-aggregators ({', '.join(first)}) come first "
             "and exactly one aggregator comes last, such as 'nnm+trimmed_mean'"
         )
     if len(set(before)) < len(before):
