@@ -140,7 +140,15 @@ def crowd(multi):
     return {run.threat: run for run in results.runs if run.seed == 2}
 
 
-@pytest.mark.parametrize("own", MINE, ids=str)
+def named(own):
+    """A test's name, the same in every process."""
+    rule = getattr(own.selection, "__name__", own.selection)
+    return "-".join(
+        str(part) for part in (rule, own.schedule, own.placement, own.knowledge, own.write_access)
+    )
+
+
+@pytest.mark.parametrize("own", MINE, ids=named)
 def test_a_run_does_not_depend_on_its_neighbours(own, crowd, multi):
     for run in train(multi, threats=[own], seeds=[2], recipe=RECIPE).runs:
         np.testing.assert_allclose(crowd[run.threat].curves, run.curves, rtol=1e-5, atol=1e-6)
