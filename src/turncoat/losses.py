@@ -1,8 +1,32 @@
-"""Cross-entropy over stacked logits: its residual (the gradient at the logits) and its value."""
+"""Losses over stacked logits: their residuals (the gradients at the logits), and cross-entropy's value."""
+
+import dataclasses
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A loss ℓ(z, y) whose gradient at the logits is w(p_y)·(p - target(y)), with p the softmax of z.
+
+    ``weight`` is w of each label's own probability (1 where there is none), and ``smoothing`` the share of the uniform
+    distribution in the target. ``clip`` is the norm that the gradient of one example is cut to.
+    """
+
+    weight: Callable[[Tensor], Tensor] | None = None
+    smoothing: float = 0.0
+    clip: float | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is cross-entropy of the labels as they are."""
+        return self.weight is None and not self.smoothing and self.clip is None
+
+
+CROSS_ENTROPY = Loss()
 
 
 def residual(logits: Float[Tensor, "n c r"], labels: Integer[Tensor, "n r"]) -> Float[Tensor, "n c r"]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from turncoat import errors
+from turncoat import defence, errors
 from turncoat.fields import described
 
 OPTIMIZERS = ("sgd", "adam")
@@ -25,6 +25,11 @@ class Recipe:
     weight_decay: float = described(0.0, "L2 penalty added to the gradient")
     patience: int = described(0, "stop a model after so many epochs without a better held-out loss; 0: never")
     held_out: float = described(0.1, "share of the training data held out when patience is set")
+    defence: str = described(
+        "none",
+        "what the learner does against wrong labels, such as gce:0.7, knn:10, gold:500, redundancy:3 or a chain of"
+        " them with +",
+    )
 
     def __post_init__(self) -> None:
         errors.choose(self.optimizer, OPTIMIZERS, "optimizer")
@@ -38,6 +43,7 @@ class Recipe:
             ("held_out", errors.share(self.held_out, "held_out")),
         ):
             object.__setattr__(self, name, number)
+        object.__setattr__(self, "defence", defence.written(defence.chain(self.defence)))
         if self.weight_decay < 0:
             raise errors.TurncoatError(f"weight_decay is {self.weight_decay}, but must be 0 or more")
         if self.momentum == 1:

@@ -167,11 +167,11 @@ def test_ctrl_c_in_an_attack_promises_nothing(tmp_path: Path) -> None:
     script = (
         "import sys, turncoat.training.stack as stack\n"
         "from turncoat.cli import main\n"
-        "advance = stack.StackRun.advance\n"
+        "advance = run.StackRun.advance\n"
         "def told(run):\n"
         "    print('training', flush=True)\n"
         "    yield from advance(run)\n"
-        "stack.StackRun.advance = told\n"
+        "run.StackRun.advance = told\n"
         f"sys.argv = ['turncoat', *{words.split()!r}]\n"
         "main()\n"
     )

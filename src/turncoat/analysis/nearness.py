@@ -15,6 +15,7 @@ from turncoat.models.stack import expand
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
+from turncoat.training.run import StackRun
 from turncoat.training.stack import material, stack_run
 from turncoat.training.task import Task
 
@@ -74,7 +75,7 @@ def _trained(
     run = stack_run(data, recipe, seed, (CLEAN,), federation)
     for _ in run.advance():
         pass
-    assert run.main is not None
+    assert isinstance(run, StackRun) and run.main is not None  # a federation has no models that vote
     return run.task, run.main.params
 
 

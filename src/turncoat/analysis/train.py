@@ -17,7 +17,7 @@ from turncoat.threat import CLEAN, Threat
 from turncoat.training.idle import complaints
 from turncoat.training.lanes import Work, lanes_for, side_by_side
 from turncoat.training.stability import step_stability
-from turncoat.training.stack import Material, StackRun, material, stack_run, tiles
+from turncoat.training.stack import Material, Training, material, stack_run, tiles
 
 Progress = Callable[[int, int], None]  # replica-steps done, replica-steps in all
 
@@ -60,7 +60,7 @@ def train(
     done = 0
     runs: list[Run] = []
 
-    def trained(stack: StackRun) -> Work:
+    def trained(stack: Training) -> Work:
         nonlocal done
         for steps in stack.advance():
             done += steps
@@ -105,11 +105,11 @@ def describe(data: Material, dataset: Dataset, recipe: Recipe, federation: Feder
     )
 
 
-def finished(stack: StackRun) -> list[Run]:
+def finished(stack: Training) -> list[Run]:
     """One run per replica of a stack that is over; curves end where the replica stopped."""
     curves, looked = stack.curves(), stack.samples()
     runs = []
-    for column, threat in enumerate(stack.task.threats):
+    for column, threat in enumerate(stack.threats):
         own = curves[:, column]
         lasted = int(np.isfinite(own[:, 0]).sum())
         samples = looked[:, column] if looked.size else None

@@ -9,12 +9,13 @@ import dataclasses
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from turncoat.attack.selection import OwnSelection, Selection, ask, check_spent, spend
 from turncoat.direction import Params
-from turncoat.losses import residual, swap
+from turncoat.losses import swap
+from turncoat.models.learned import loss_scores, residuals
 from turncoat.models.scores import centred
 from turncoat.models.stack import Model, dot, head_only, take, zeros
 
@@ -46,13 +47,13 @@ def mean_gradient(
     labels: Int[Tensor, "n r"],
     sizes: Int[Tensor, " r"] | None = None,
 ) -> Params:
-    """Mean cross-entropy gradient of each replica, over all rows or over its first ``sizes[j]`` rows."""
+    """Mean gradient of the loss of each replica, over all rows or over its first ``sizes[j]`` rows."""
     total = zeros(params)
     scale = None if sizes is None else 1.0 / sizes.clamp(min=1)
     for start in range(0, len(x), model.chunk):
         rows = slice(start, start + model.chunk)
         logits, pull = model.forward(params, x[rows])
-        rest = residual(logits, labels[rows])
+        rest = residuals(model, params, x[rows], logits, labels[rows])
         if sizes is not None and scale is not None:
             inside = torch.arange(start, start + len(rest), device=x.device).unsqueeze(1) < sizes
             rest = rest * (inside * scale).unsqueeze(1).to(rest.dtype)
@@ -71,8 +72,11 @@ def choose_flips(
     quotas: list[Quota],
     sizes: Int[Tensor, " r"],
     generator: torch.Generator,
+    barred: Bool[Tensor, "m r"] | None = None,
 ) -> Int[Tensor, "m r"]:
-    """The rows' new labels per replica, as chosen by ``rule`` within the quotas.
+    """The rows' new labels per replica, as chosen by ``rule`` within the quotas; ``barred`` rows are left alone.
+
+    A rule of one's own is not told what is barred.
 
     Raises:
         TurncoatError: if the rule overspends or returns something that is not labels.
@@ -81,6 +85,8 @@ def choose_flips(
     result = stacked.clone()
     if isinstance(rule, Selection):
         proposed, priority = _proposals(rule, model, params, direction, x, members, stacked, sizes, generator)
+        if barred is not None:
+            priority = priority.masked_fill(barred.T, torch.inf)
         for q in quotas:
             rows = slice(q.start, q.stop)
             result[rows, q.replica] = spend(
@@ -126,8 +132,17 @@ def gradient_change(
             continue
         mine = _prefix(params, active, model.replica_axis)
         part = zeros(mine)
-        rest = swap(before[touched], after[touched], model.classes, dtype)
-        model.pullback(mine, x.index_select(0, members[rows][touched]))(rest, part, 1.0 / n)
+        own = x.index_select(0, members[rows][touched])
+        if model.loss.plain:
+            rest, pull = (
+                swap(before[touched], after[touched], model.classes, dtype),
+                model.pullback(mine, own),
+            )
+        else:
+            logits, pull = model.forward(mine, own)
+            rest = residuals(model, mine, own, logits, after[touched])
+            rest -= residuals(model, mine, own, logits, before[touched])
+        pull(rest, part, 1.0 / n)
         for name, value in part.items():
             total[name].narrow(model.replica_axis[name], 0, active).add_(value)
     return total
@@ -188,7 +203,7 @@ def scores_for(
         return model.logits(params, x)
     if needs == "last_layer":
         direction = head_only(direction, model.head)
-    scores = model.scores(params, x, direction)
+    scores = loss_scores(model, params, x, model.scores(params, x, direction))
     if needs == "centred" and model.classes > 2:
         return centred(scores, model.logits(params, x))
     return scores

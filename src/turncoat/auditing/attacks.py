@@ -17,7 +17,8 @@ from turncoat.federation.threats import tile_size
 from turncoat.models.stack import Model
 from turncoat.threat import CLEAN, Threat
 from turncoat.training import preludes
-from turncoat.training.stack import StackRun, stack_run, tiles
+from turncoat.training.run import StackRun
+from turncoat.training.stack import Training, stack_run, tiles
 from turncoat.training.task import CURVES
 
 SCORES = f"untargeted/{SELECTIONS['optimal'].needs}"  # how a stack names the scores that it has summed
@@ -120,12 +121,13 @@ def run(setting: Setting, threats: Iterable[Threat], told: Told, what: str) -> O
             told(what, done / total)
         for outcome in _outcomes(setting, stack):
             found[outcome.threat, outcome.seed] = outcome
-        sums = stack.sums.get(SCORES, sums) if sums is None else sums
+        if isinstance(stack, StackRun) and sums is None:
+            sums = stack.sums.get(SCORES)
     return Outcomes(found, torch.zeros(setting.dataset.n, setting.dataset.classes) if sums is None else sums)
 
 
-def _outcomes(setting: Setting, stack: StackRun) -> list[Outcome]:
-    assert stack.main is not None
+def _outcomes(setting: Setting, stack: Training) -> list[Outcome]:
+    assert isinstance(stack, StackRun) and stack.main is not None
     data, task = setting.data, stack.task
     counts = confusion(data.model, stack.main.params, data.x_test, data.y_test)
     kept = preludes.keep_labels(task, stack.sums) if task.schedule == "once" else None

@@ -7,15 +7,11 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from turncoat.metrics import largest_eigenvalue
 from turncoat.models.stack import Model
 from turncoat.recipe import Recipe
-from turncoat.training.own import Parts, parts_of, trained_tiles
+from turncoat.training.own import Parts, parts_of, trained_tiles, usual_recipe
 
 Progress = Callable[[int, int], None]  # models trained, models in all
-
-STEPS = 60  # of a linear model, with momentum
-BRIEF = 100  # of a network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +44,6 @@ def ensemble(
     x = model.prepare(x)
     parts = parts_of(groups)
     return Ensemble(model, recipe or usual_recipe(model, x, parts.rows.shape[1]), x, parts, seed)
-
-
-def usual_recipe(model: Model, x: Tensor, rows: int) -> Recipe:
-    """Full-batch steps: as long as is sure to be stable for a linear model, whatever the scale, else Adam's."""
-    if model.curvature is None:
-        return Recipe(epochs=BRIEF, batch_size=rows, learning_rate=0.01, optimizer="adam")
-    step = 1 / (model.curvature * largest_eigenvalue(x))
-    return Recipe(epochs=STEPS, batch_size=rows, learning_rate=step, momentum=0.9)
 
 
 def ballots(

@@ -6,11 +6,12 @@ from typing import Any
 
 from turncoat import metrics, models
 from turncoat.certificates.attack import flipped
-from turncoat.certificates.ensemble import ballots, usual_recipe
+from turncoat.certificates.ensemble import ballots
 from turncoat.certificates.voters import Voters, elect
 from turncoat.data.dataset import Dataset
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
+from turncoat.training.own import usual_recipe
 from turncoat.training.stack import material, stack_run, tiles
 from turncoat.training.task import CURVES
 from turncoat.voting import counts

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from turncoat.direction import Params
+from turncoat.models.learned import residuals
 from turncoat.models.stack import Model
 
 
@@ -36,8 +37,8 @@ def unpack(model: Model, vectors: Float[Tensor, "r p"], like: Params) -> Params:
 def gradients(
     model: Model, params: Params, x: Tensor, labels: Integer[Tensor, "w b r"]
 ) -> Float[Tensor, "w r p"]:
-    """Mean cross-entropy gradient of each worker's batch, for x of shape (w, b, ...)."""
-    if model.worker_gradients is not None:
+    """Mean gradient of each worker's batch, for x of shape (w, b, ...)."""
+    if model.worker_gradients is not None and model.loss.plain:
         return model.worker_gradients(params, x, labels)
     stacked = vmap(grad(_loss(model)), in_dims=(None, 0, 0))(params, x, labels.long())
     return vmap(lambda one: pack(model, one))(stacked)
@@ -47,7 +48,7 @@ def example_norms(
     model: Model, params: Params, x: Tensor, labels: Integer[Tensor, "n r"]
 ) -> Float[Tensor, "n r"]:
     """Norm of every single example's gradient, per replica."""
-    if model.example_norms is not None:
+    if model.example_norms is not None and model.loss.plain:
         return model.example_norms(params, x, labels)
     each = gradients(model, params, x.unsqueeze(1), labels.unsqueeze(1))
     return each.square().sum(2).sqrt()
@@ -70,6 +71,9 @@ def differences(
 def _loss(model: Model):  # type: ignore[no-untyped-def]
     def loss(params: Params, x: Tensor, labels: Tensor) -> Tensor:
         logits = model.logits(params, x)  # (b, c, r): replicas do not mix, so the sum has each one's gradient
-        return torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / len(x)
+        if model.loss.plain:
+            return torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / len(x)
+        # a product whose gradient at the logits is the loss's own
+        return (residuals(model, params, x, logits, labels).detach() * logits).sum() / len(x)
 
     return loss

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from turncoat import defence
 from turncoat.attack.selection import PLANNED, find
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
@@ -37,8 +38,14 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
     """
     if threat.selection == PLANNED and (why := why_unplanned(threat, recipe)):
         raise TurncoatError(why)
+    defence.refuse(recipe.defence, bool(federation.workers), threat.schedule, recipe.patience)
     if imitated(threat.selection):
         _check_imitation(threat, federation)
+        if recipe.defence != defence.NONE:
+            raise TurncoatError(
+                f"selection {threat.selection!r} imitates messages by the residuals of cross-entropy, and defence"
+                f" {recipe.defence!r} trains with another loss: leave one of them out"
+            )
     if not federation.workers:
         if threat.selection in GRADIENT_ATTACKS:
             raise TurncoatError(

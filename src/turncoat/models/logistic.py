@@ -98,6 +98,16 @@ def logistic(features: int, classes: int) -> Model:
         # an example's gradient is an outer product, whose norm is the product of the norms
         return (x.square().sum(1, keepdim=True) * rest.square().sum(1)).sqrt()
 
+    def label_norms(
+        params: Params, x: Float[Tensor, "n d"], logits: Float[Tensor, "n c r"]
+    ) -> Float[Tensor, "n c r"]:
+        shares = logits.softmax(1)
+        if rows == 1:  # of two classes the first has no weights
+            across = 1 - shares
+        else:
+            across = (shares.square().sum(1, keepdim=True) - 2 * shares + 1).clamp_(min=0).sqrt_()
+        return across * x.square().sum(1).sqrt().view(-1, 1, 1)
+
     return Model(
         name="logistic",
         classes=classes,
@@ -121,4 +131,5 @@ def logistic(features: int, classes: int) -> Model:
         unpack=unpack,
         worker_gradients=worker_gradients,
         example_norms=example_norms,
+        label_norms=label_norms,
     )

@@ -49,6 +49,7 @@ def mlp(features: int, classes: int, hidden: int = 128) -> Model:
         forward_own=forward_own,
         scores=scores,
         hessian_product=hessian_product,
+        label_norms=label_norms,
         replica_axis={HIDDEN: 0, WEIGHT: 0, BIAS: 0},
         head=(WEIGHT, BIAS),
         tile=max(4, min(200, CACHE // size)),
@@ -114,6 +115,24 @@ def hessian_product(
     into[WEIGHT].baddbmm_(rest, moved.transpose(1, 2), alpha=weight)
     into[BIAS].add_(rest_moved.sum(2, keepdim=True), alpha=weight)
     into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
+
+
+def label_norms(
+    params: Params, x: Float[Tensor, "n d1"], logits: Float[Tensor, "n c r"]
+) -> Float[Tensor, "n c r"]:
+    """Norm of an example's gradient for every label that it could carry: of outer products, layer by layer."""
+    active = _first(params[HIDDEN], x)
+    on = (active > 0).to(active)
+    active = active.relu_()
+    shares = _inward(logits.softmax(1))
+    across = shares.square().sum(1, keepdim=True) - 2 * shares + 1
+    second = across * (active.square().sum(1, keepdim=True) + 1)
+    back = torch.bmm(
+        params[WEIGHT].transpose(1, 2), shares
+    )  # of the softmax alone; a label takes its own row away
+    both = torch.bmm(params[WEIGHT], on * back)
+    squares = (on * back.square()).sum(1, keepdim=True) - 2 * both + torch.bmm(params[WEIGHT].square(), on)
+    return _outward((second + squares * x.square().sum(1)).clamp_(min=0).sqrt_())
 
 
 def _pullback(params: Params, x: Tensor, active: Float[Tensor, "r h n"]) -> Pullback:

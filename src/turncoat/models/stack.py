@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.direction import Params
+from turncoat.losses import CROSS_ENTROPY, Loss
 from turncoat.models.span import Span
 
 Pullback = Callable[[Tensor, Params, float], None]
@@ -57,6 +58,9 @@ class Model:
         copies  # the same values in the memory that forward_own is fastest with
     )
     span: Span | None = None  # a linear model's training by one coefficient per own row
+    loss: Loss = CROSS_ENTROPY  # that it is trained with
+    # norms of an example's cross-entropy gradient for every label that it could carry: (n, c, r) from logits (n, c, r)
+    label_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None
     recordable: bool = False  # a step launches the same kernels every time and asks nothing of the CPU
     # For a federation, where a model has something faster than the generic form in federation.messages:
     pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)

@@ -18,7 +18,7 @@ from turncoat.sweep.frames import Record
 from turncoat.sweep.packing import Arrays
 from turncoat.sweep.prepared import Source, prepared, read, stability
 from turncoat.sweep.stacks import Stack
-from turncoat.training.stack import StackRun, stack_run
+from turncoat.training.stack import Training, stack_run
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def train_stack(
     yield Trained(_rows(stack, run, source), environment(stack.device))
 
 
-def start(stack: Stack, source: Source = read) -> StackRun:
+def start(stack: Stack, source: Source = read) -> Training:
     """The stack's run before its first step."""
     first = stack.cells[0]
     data = prepared(first.problem, first.fingerprint, stack.device, source)
@@ -76,7 +76,7 @@ def start(stack: Stack, source: Source = read) -> StackRun:
     return stack_run(data, first.recipe, first.seed, threats, first.federation)
 
 
-def _rows(stack: Stack, run: StackRun, source: Source) -> list[tuple[str, Record]]:
+def _rows(stack: Stack, run: Training, source: Source) -> list[tuple[str, Record]]:
     first = stack.cells[0]
     common = chance(run.task.y_test)
     step = stability(first.problem, first.fingerprint, first.recipe, stack.device, source)

@@ -3,18 +3,20 @@
 import dataclasses
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from turncoat.attack.round import Quota, choose_flips, mean_gradient
 from turncoat.attack.selection import PLANNED, resolve
+from turncoat.defences.guard import Guard
 from turncoat.direction import Params, targeted, untargeted
-from turncoat.federation.aware import Trial, against_the_rule
+from turncoat.federation import aware
 from turncoat.federation.imitation import imitated, nearest, wanted_message
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training.optimizers import Slots
+from turncoat.training.past_guards import Trial, past_the_guard
 from turncoat.training.planned import planned_labels
 from turncoat.training.task import Rows, RunState, Task
 
@@ -53,6 +55,8 @@ def chosen_labels(turn: Turn, server: Params, toward: Params) -> Int[Tensor, "m 
     view = _attackers_view(turn, server, toward)
     if turn.rows.sample is not None:
         return _against_the_rule(turn, view)
+    if turn.task.guard is not None and turn.threats[0].aware:
+        return _against_the_guard(turn, turn.task.guard, view)
     return _selected(turn, view)
 
 
@@ -70,8 +74,10 @@ def _kept(turn: Turn, kept: Tensor) -> Int[Tensor, "m g"]:
     return mine[turn.members].to(turn.rows.y.dtype)
 
 
-def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) -> Int[Tensor, "m g"]:
-    """What the selection makes of the scores, with this fraction of every budget."""
+def _selected(
+    turn: Turn, view: tuple[Params, Params], fraction: float = 1.0, barred: Bool[Tensor, "m g"] | None = None
+) -> Int[Tensor, "m g"]:
+    """What the selection makes of the scores, with this fraction of every budget, on rows that are not barred."""
     rows = turn.rows
     attack = imitated(turn.threats[0].selection)
     if attack is not None:
@@ -86,6 +92,7 @@ def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) ->
         turn.quotas(fraction),
         rows.sizes,
         generator(turn.task.seed, "selection", *turn.when),
+        barred,
     )
 
 
@@ -116,8 +123,16 @@ def _against_the_rule(turn: Turn, view: tuple[Params, Params]) -> Int[Tensor, "m
     task, rows = turn.task, turn.rows
     assert rows.sample is not None
     rate = task.recipe.learning_rate
-    trial = Trial(task.model, *view, rows.x, rows.y, rows.sample, turn.members, rate)
-    return against_the_rule(trial, lambda share: _selected(turn, view, share))
+    trial = aware.Trial(task.model, *view, rows.x, rows.y, rows.sample, turn.members, rate)
+    return aware.against_the_rule(trial, lambda share: _selected(turn, view, share))
+
+
+def _against_the_guard(turn: Turn, guard: Guard, view: tuple[Params, Params]) -> Int[Tensor, "m g"]:
+    """The flips that move the learner farthest past its guard, as far as the attacker tries."""
+    task, rows = turn.task, turn.rows
+    known = None if guard.gold is None else (task.x[guard.gold], task.y[guard.gold])
+    trial = Trial(guard, task.model, *view, rows.x, rows.y, turn.members, known)
+    return past_the_guard(trial, lambda share, barred: _selected(turn, view, share, barred))
 
 
 def _attackers_view(turn: Turn, server: Params, toward: Params) -> tuple[Params, Params]:

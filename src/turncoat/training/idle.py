@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.selection import PLANNED, Selection, resolve
+from turncoat.defence import SEEN_BY_THE_AWARE, access, chain
 from turncoat.errors import shown, up
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
@@ -49,7 +50,8 @@ def _blind(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
 
 def _sees_through(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
     """Whether the optimal flips are exact for the server's step as it is."""
-    return recipe.optimizer == "sgd" and federation.aggregator == "mean"
+    looked_through = any(part.acts in SEEN_BY_THE_AWARE for part in chain(recipe.defence))
+    return recipe.optimizer == "sgd" and federation.aggregator == "mean" and not looked_through
 
 
 IDLE = (
@@ -87,7 +89,7 @@ IDLE = (
         ("aware",),
         _sees_through,
         "optimizer 'sgd' steps along the mean gradient itself; set optimizer to 'adam', or give workers and an"
-        " aggregator other than 'mean'",
+        " aggregator other than 'mean', or a defence that drops labels, such as 'knn:10'",
     ),
     Idle(
         ("held_out",),
@@ -160,6 +162,8 @@ def reach(
         left = torch.randperm(len(y), generator=generator(seed, "held out"))[held:]
         y, holder = y[left], None if holder is None else holder[left]
     n, in_steps = len(y), threat.schedule == "step"
+    if not federation.workers:  # of redundant labels it writes to those of which it is the majority
+        threat = dataclasses.replace(threat, write_access=access(recipe.defence, threat.write_access))
     if federation.workers:
         shards = deal(y, federation.workers, federation.partition, generator(seed, "partition"), holder)
         size = max(len(shard) for shard in shards[: federation.hostile])

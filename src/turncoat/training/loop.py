@@ -1,6 +1,6 @@
 """The loop in which attack and training alternate, for a whole stack of replicas at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import torch
@@ -25,25 +25,33 @@ def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None
 
     At every yield ``state`` holds all that is needed to go on; ``watch`` is called once before each epoch.
     """
-    many = replay.STEPS if replay.suits(task) else 1
     player: replay.Replay | None = None
     while state.epoch < task.recipe.epochs and len(state.alive):
-        if state.row == 0:
-            if watch is not None:
-                watch()
-            begin_epoch(task, state)
-        for end, rows in task.way.batches(task, state.epoch, state.row, many):
-            if len(rows) == 1:
-                task.way.step(task, state, rows[0])
-            else:
-                if player is not None and not player.fits(state):
-                    player = None  # before the next one is made: see replay.cuda_graph
-                if player is None:
-                    player = replay.Replay(task, state, replay.cuda_graph)
-                player(state, rows)
-            state.row = end
-            yield len(state.alive) * len(rows)
-        finish_epoch(task, state)
+        if watch is not None and state.row == 0:
+            watch()
+        player = yield from one_epoch(task, state, player)
+
+
+def one_epoch(
+    task: Task, state: RunState, player: replay.Replay | None = None
+) -> Generator[int, None, replay.Replay | None]:
+    """Train to the end of the epoch that ``state`` is in; with what was recorded of its steps, for the next one."""
+    many = replay.STEPS if replay.suits(task) else 1
+    if state.row == 0:
+        begin_epoch(task, state)
+    for end, rows in task.way.batches(task, state.epoch, state.row, many):
+        if len(rows) == 1:
+            task.way.step(task, state, rows[0])
+        else:
+            if player is not None and not player.fits(state):
+                player = None  # before the next one is made: see replay.cuda_graph
+            if player is None:
+                player = replay.Replay(task, state, replay.cuda_graph)
+            player(state, rows)
+        state.row = end
+        yield len(state.alive) * len(rows)
+    finish_epoch(task, state)
+    return player
 
 
 def begin_epoch(task: Task, state: RunState) -> None:
@@ -78,18 +86,23 @@ def finish_epoch(task: Task, state: RunState) -> None:
         state.curves[state.epoch][alive, LEARNED] = learned(task, state).cpu().numpy()
     state.epoch += 1
     state.row = 0
-    state.labels = state.inside = None
+    state.labels = state.inside = state.counted = None
     if task.recipe.patience:
         _stop_early(task, state)
 
 
 def learned(task: Task, state: RunState) -> Float[Tensor, " r"]:
     """Accuracy on training data with clean labels: what an attack may be chosen by, as the test set may not."""
-    x, y = task.x, task.y
-    if len(y) > LOOKED_AT:
-        rows = torch.randperm(len(y), generator=generator(task.seed, "looked at"))[:LOOKED_AT].to(y.device)
-        x, y = x[rows], y[rows]
-    return evaluate(task.model, state.params, x, y)[0]
+    return evaluate(task.model, state.params, *looked_at(task))[0]
+
+
+def looked_at(task: Task) -> tuple[Tensor, Int[Tensor, " m"]]:
+    """Training examples, or some of them drawn at random, with their clean labels."""
+    if len(task.y) <= LOOKED_AT:
+        return task.x, task.y
+    rows = torch.randperm(len(task.y), generator=generator(task.seed, "looked at"))[:LOOKED_AT]
+    rows = rows.to(task.y.device)
+    return task.x[rows], task.y[rows]
 
 
 def keep(task: Task, state: RunState, columns: Int[Tensor, " r"]) -> None:

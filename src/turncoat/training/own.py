@@ -13,6 +13,7 @@ from torch import Tensor
 from turncoat import losses
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError
+from turncoat.metrics import largest_eigenvalue
 from turncoat.models.span import Span
 from turncoat.models.stack import Model, Pullback
 from turncoat.randomness import generator
@@ -21,6 +22,8 @@ from turncoat.training import optimizers
 
 CACHE = 4 << 20  # bytes that the replicas of a tile read in every step
 LEAST = 4  # replicas of a tile: fewer do not pay for a step's launches
+STEPS = 60  # of a linear model, with momentum
+BRIEF = 100  # of a network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,14 @@ def parts_of(groups: Sequence[Int[Tensor, " _"]]) -> Parts:
     longest = max(len(rows) for rows in groups)
     padded = [torch.cat([rows, rows[:1].expand(longest - len(rows))]) for rows in groups]
     return Parts(torch.stack(padded), torch.tensor([len(rows) for rows in groups]))
+
+
+def usual_recipe(model: Model, x: Tensor, rows: int) -> Recipe:
+    """Full-batch steps: as long as is sure to be stable for a linear model, whatever the scale, else Adam's."""
+    if model.curvature is None:
+        return Recipe(epochs=BRIEF, batch_size=rows, learning_rate=0.01, optimizer="adam")
+    step = 1 / (model.curvature * largest_eigenvalue(x))
+    return Recipe(epochs=STEPS, batch_size=rows, learning_rate=step, momentum=0.9)
 
 
 def train_own(

@@ -61,7 +61,7 @@ def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
     """One optimizer step of every replica on the same examples, with the labels of the round."""
     assert state.labels is not None
     x = task.x.index_select(0, rows)
-    server_step(task, state, x, state.labels.index_select(0, rows))
+    server_step(task, state, rows, x, state.labels.index_select(0, rows))
     attackers_step(task, state, rows, x)
 
 
@@ -78,7 +78,7 @@ def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
         outcome = decide(task, state, group, Rows(x, y, order, sizes), (state.epoch, state.row))
         outcome.write(labels)
         state.note(outcome.columns, outcome.report, share)
-    server_step(task, state, x, labels)
+    server_step(task, state, rows, x, labels)
     attackers_step(task, state, rows, x)
 
 

@@ -28,7 +28,7 @@ def honest_task(task: Task, relabelled: bool) -> Task:
     y, held = task.y, task.y_held
     if relabelled:
         y, held = (y + 1) % task.model.classes, (held + 1) % task.model.classes
-    return dataclasses.replace(task, threats=(CLEAN,), y=y, y_held=held, target=None, kept=None)
+    return dataclasses.replace(task, threats=(CLEAN,), y=y, y_held=held, target=None, kept=None, guard=None)
 
 
 def needs_target(threats: tuple[Threat, ...]) -> bool:

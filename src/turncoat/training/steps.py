@@ -3,26 +3,48 @@
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
+from turncoat.defences import gold
+from turncoat.defences.guard import Guard
 from turncoat.direction import Params
-from turncoat.losses import residual
+from turncoat.models.learned import residuals
 from turncoat.models.stack import Pullback
 from turncoat.training.optimizers import Slots
 from turncoat.training.task import RunState, Task
 
 
-def server_step(task: Task, state: RunState, x: Tensor, labels: Integer[Tensor, "b r"]) -> None:
+def server_step(
+    task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tensor, labels: Integer[Tensor, "b r"]
+) -> None:
     """One optimizer step of every replica on the same examples, each with its own labels."""
-    logits, pull = task.model.forward(state.params, x)
-    rest = learned(task, logits, labels)
     state.step += 1
-    _update(task, state.params, state.slots, state.step, pull, rest, len(x))
+    if task.guard is None:
+        logits, pull = task.model.forward(state.params, x)
+        rest = residuals(task.model, state.params, x, logits, labels)
+        _update(task, state.params, state.slots, state.step, pull, rest, len(x))
+        return
+    rest, pull = _guarded(task, task.guard, state, rows, x, labels)
+    _update(task, state.params, state.slots, state.step, pull, rest, 1)
 
 
-def learned(
-    task: Task, logits: Float[Tensor, "b c r"], labels: Integer[Tensor, "b r"]
-) -> Float[Tensor, "b c r"]:
-    """∂ℓ/∂z of every example: the one place where a server's loss, and each example's weight in it, is decided."""
-    return residual(logits, labels)
+def _guarded(
+    task: Task,
+    guard: Guard,
+    state: RunState,
+    rows: Int[Tensor, " b"],
+    x: Tensor,
+    labels: Integer[Tensor, "b r"],
+) -> tuple[Float[Tensor, "m c r"], Pullback]:
+    """Residuals that sum up to the gradient of a learner that does not trust all labels alike."""
+    if guard.filters and state.counted is None:  # once a round, and again after a cut
+        assert state.labels is not None
+        state.counted = guard.counted(guard.repaired(state.labels, task.y))
+    known = None
+    if guard.gold is not None:
+        own = gold.batch(guard.gold, task.seed, state.step)
+        known = task.x[own], task.y[own]
+    counted = None if state.counted is None else state.counted.index_select(0, rows)
+    labels = guard.repaired(labels, task.y.index_select(0, rows), rows)
+    return guard.gradient(task.model, state.params, x, labels, counted, known)
 
 
 def attackers_step(task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tensor) -> None:
@@ -33,7 +55,7 @@ def attackers_step(task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tens
     own = state.inside.index_select(0, rows)
     labels = task.y.index_select(0, rows).unsqueeze(1).expand(-1, len(state.alive))
     weight = own / own.sum(0).clamp(min=1)
-    rest = residual(logits, labels) * weight.unsqueeze(1)
+    rest = residuals(task.model, state.eyes, x, logits, labels) * weight.unsqueeze(1)
     _update(task, state.eyes, state.eyes_slots, state.step, pull, rest, 1)
 
 

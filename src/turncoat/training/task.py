@@ -10,6 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.round import Report
+from turncoat.defences.guard import Guard
 from turncoat.direction import Params
 from turncoat.federation.aware import Sample
 from turncoat.models.stack import Model, expand
@@ -92,6 +93,7 @@ class Task:
     target: Params | None = None  # a stack of one: where a targeted attacker steers to
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
     plans: Sequence[Any] | None = None  # of attackers that plan the whole training
+    guard: Guard | None = None  # what the learner does against wrong labels, beside its loss
 
     @property
     def schedule(self) -> str:
@@ -116,6 +118,7 @@ class RunState:
     labels: Tensor | None = None  # (n, r) this round's labels
     eyes: Params | None = None  # the attacker's own model, with knowledge "surrogate"
     eyes_slots: Slots | None = None
+    counted: Tensor | None = None  # (n, r) which of this round's labels a guarded learner uses
     inside: Tensor | None = None  # (n, r) whether the attacker may write to the example, this round
     memory: Tensor | None = None  # (r, w, p) worker momentum
 

@@ -1,0 +1,39 @@
+"""Labels that are known to be right: rows count by how well their gradients agree with those of the gold rows.
+
+After learning to reweight (Ren et al. 2018): a row's weight is ⟨g_i, g⟩ with its own gradient g_i and the gold rows'
+mean gradient g, or 0 where they point apart; the product is a label score along g, so no gradient is ever stored.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from turncoat.direction import Params
+from turncoat.models.stack import Model, zeros
+from turncoat.randomness import generator
+
+SHARE = 0.5  # of a step that the gold rows themselves make up
+BATCH = 256  # gold rows in a step at most
+
+
+def rows(n: int, count: int, seed: int) -> Int[Tensor, " m"]:
+    """Which rows are checked by hand: drawn at random, without a look at their labels."""
+    return torch.randperm(n, generator=generator(seed, "gold"))[:count]
+
+
+def batch(own: Int[Tensor, " m"], seed: int, step: int) -> Int[Tensor, " g"]:
+    """The gold rows of a step."""
+    if len(own) <= BATCH:
+        return own
+    drawn = torch.randperm(len(own), generator=generator(seed, "gold batch", step))[:BATCH]
+    return own[drawn.to(own.device)]
+
+
+def agreement(
+    model: Model, params: Params, x: Tensor, rest: Float[Tensor, "m c r"], b: int
+) -> Float[Tensor, "b r"]:
+    """max(0, ⟨g_i, g⟩) of the first ``b`` rows with g the sum of the others' residuals pulled back."""
+    toward = zeros(params)
+    model.pullback(params, x[b:])(rest[b:], toward, 1.0)
+    tangent = model.scores(params, x[:b], toward)
+    return (rest[:b] * tangent).sum(1).clamp(min=0)
