@@ -71,12 +71,12 @@ DEFENCES: dict[str, Kind] = {
     "label_smoothing": Kind(
         "each label is mixed with a share E of the uniform distribution (Szegedy et al. 2016)",
         "loss",
-        (Number("the share E of the uniform distribution", "0.1", below=1),),
+        (Number("the share E of the uniform distribution", "0.1", below=1.0),),
     ),
     "gce": Kind(
         "generalised cross-entropy (1 - p^Q) / Q (Zhang and Sabuncu 2018)",
         "loss",
-        (Number("the power Q", "0.7", most=1),),
+        (Number("the power Q", "0.7", most=1.0),),
     ),
     "symmetric": Kind(
         "A times cross-entropy and B times its reverse (Wang et al. 2019)",
@@ -92,7 +92,7 @@ DEFENCES: dict[str, Kind] = {
     "trimmed_loss": Kind(
         "the share S of largest losses in each batch is left out (Shen and Sanghavi 2019)",
         "step",
-        (Number("the share S that is left out", "0.25", below=1),),
+        (Number("the share S that is left out", "0.25", below=1.0),),
     ),
     "gold": Kind(
         "M labels are known to be right: rows count by how well their gradients agree with the gold rows', which are"
@@ -114,12 +114,12 @@ DEFENCES: dict[str, Kind] = {
     "redundancy": Kind(
         "each example is labelled by R labellers, the majority counts",
         "labels",
-        (Number("the number R of labellers", "3", above=1, whole=True, odd=True),),
+        (Number("the number R of labellers", "3", above=1.0, whole=True, odd=True),),
     ),
     "partitions": Kind(
         "M models on M parts of the data vote (Levine and Feizi 2021)",
         "models",
-        (Number("the number M of models", "10", above=1, whole=True),),
+        (Number("the number M of models", "10", above=1.0, whole=True),),
     ),
 }
 """What may stand in ``Recipe(defence=...)``, chained with ``+``."""

@@ -12,7 +12,7 @@ from turncoat.direction import Params
 from turncoat.models.stack import Model, zeros
 from turncoat.randomness import generator
 
-SHARE = 0.5  # of a step that the gold rows themselves make up
+SHARE = 0.3  # of a step that the gold rows themselves make up
 BATCH = 256  # gold rows in a step at most
 
 
