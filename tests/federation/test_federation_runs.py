@@ -43,14 +43,14 @@ def test_every_hostile_worker_keeps_to_its_own_budget(name, schedule, multi):
 @pytest.mark.parametrize("schedule", ["epoch", "step"])
 def test_aware_is_never_worse_on_its_own_sample(aggregator, knowledge, schedule, multi, monkeypatch):
     gains = []
-    search = choice.against_the_rule
+    search = choice.aware.against_the_rule
 
     def watched(trial, propose):
         chosen = search(trial, propose)
         gains.extend((trial.harm(chosen) - trial.harm(propose(1.0))).tolist())
         return chosen
 
-    monkeypatch.setattr(choice, "against_the_rule", watched)
+    monkeypatch.setattr(choice.aware, "against_the_rule", watched)
     setting = dataclasses.replace(CROWD, aggregator=aggregator)
     threat = Threat(aware=True, knowledge=knowledge, schedule=schedule)
     train(multi, threats=[threat], seeds=[0, 1], recipe=RECIPE, federation=setting)

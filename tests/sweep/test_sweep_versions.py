@@ -78,6 +78,7 @@ def test_defaults_stay_as_they_are() -> None:
         "weight_decay": 0.0,
         "patience": 0,
         "held_out": 0.1,
+        "defence": "none",
         "workers": 0,
         "hostile": 0,
         "partition": "iid",

@@ -23,6 +23,9 @@ def both_goals(**fields):
     )
 
 
+KNN = Recipe(epochs=2, batch_size=24, learning_rate=0.3, defence="knn:5")
+GOLD = Recipe(epochs=2, batch_size=24, learning_rate=0.3, momentum=0.9, defence="gold:12+trimmed_loss:0.2")
+
 CASES = {
     "epoch": (PLAIN, both_goals()),
     "step": (HEAVY, both_goals(schedule="step", placement="fixed")),
@@ -30,6 +33,8 @@ CASES = {
     "surrogate": (ADAM, both_goals(knowledge="surrogate", aware=True)),
     "surrogate-step": (HEAVY, both_goals(knowledge="surrogate", schedule="step")),
     "patience": (PATIENT, both_goals()),
+    "guarded": (KNN, both_goals()),
+    "gold-step": (GOLD, both_goals(schedule="step")),
     "patience-once": (PATIENT, both_goals(schedule="once")),
 }
 
