@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from turncoat.certificates.certify import certify
     from turncoat.data import load
     from turncoat.data.dataset import Dataset, from_arrays
+    from turncoat.defence import DEFENCES
     from turncoat.errors import TurncoatError, TurncoatWarning
     from turncoat.federation.federation import Federation
     from turncoat.planning.plan import Plan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 __all__ = [
+    "DEFENCES",
     "Audit",
     "Certificate",
     "Dataset",
@@ -48,6 +50,7 @@ __all__ = [
 _HOMES = {
     "Certificate": "certificates.certificate",
     "Audit": "auditing.audit",
+    "DEFENCES": "defence",
     "Dataset": "data.dataset",
     "Federation": "federation.federation",
     "FlippedLabels": "attack.flipped_labels",

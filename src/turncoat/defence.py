@@ -183,6 +183,11 @@ def chain(text: object) -> tuple[Part, ...]:
     return tuple(part for part in parts if part.name != NONE)
 
 
+def guards(text: str) -> bool:
+    """Whether a chain looks at labels in a way that only an attacker with ``aware`` looks through."""
+    return any(part.acts in SEEN_BY_THE_AWARE for part in chain(text))
+
+
 def number(parts: tuple[Part, ...], name: str) -> float | None:
     """The first number of a defence, if the chain has it."""
     return next((part.numbers[0] for part in parts if part.name == name), None)

@@ -45,7 +45,7 @@ def test_flips_stay_within_their_budget_and_fill_parts(digits):
 def test_what_is_undefended_falls_with_flips(digits):
     reached = undefended(digits, "logistic", [0, 100, 500])
     assert reached[0] > 0.9 and reached[500] < reached[100] < reached[0]
-    random = undefended(digits, "logistic", [0, 500], selection="random")
+    random = undefended(digits, "logistic", [0, 500], selections=["random"])
     assert random[0] == reached[0] and random[500] > reached[500] + 0.1
 
 

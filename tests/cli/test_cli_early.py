@@ -60,7 +60,7 @@ REFUSED = {
     "attack --workers 3 --hostile 1 --partition shards": "needs a number above 0 after the colon",
     "figure heatmpa": "unknown figure 'heatmpa'; did you mean 'heatmap'?",
     "figure heatmap -o h.gif": "h.gif: a picture cannot end in",
-    "figure": "which picture? type one of: budget, difference, ",
+    "figure": "which picture? type one of: budget, certificate, ",
     "figure heatmap --metric acuracy": "unknown metric 'acuracy'; did you mean 'accuracy'?",
     "figure heatmap --statistic tial": "unknown statistic 'tial'; did you mean 'tail'?",
     "figure heatmap --store gone.db": "gone.db: there is no such store; make one with: turncoat sweep",
@@ -165,12 +165,12 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
 def test_ctrl_c_in_an_attack_promises_nothing(tmp_path: Path) -> None:
     words = "attack --write-access 0.5 --epochs 100000 --seeds 1 --device cpu"
     script = (
-        "import sys, turncoat.training.stack as stack\n"
+        "import sys, turncoat.training.run as run\n"
         "from turncoat.cli import main\n"
         "advance = run.StackRun.advance\n"
-        "def told(run):\n"
+        "def told(of):\n"
         "    print('training', flush=True)\n"
-        "    yield from advance(run)\n"
+        "    yield from advance(of)\n"
         "run.StackRun.advance = told\n"
         f"sys.argv = ['turncoat', *{words.split()!r}]\n"
         "main()\n"

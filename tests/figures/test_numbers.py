@@ -190,9 +190,7 @@ def test_matrix_marks_the_worst_cases(matrix_curves):
     }
     assert worst == {(int(line.argmin()), row) for row, line in enumerate(values)}
     worst = {
-        (int(m.get_xdata()[0]), int(m.get_ydata()[0]))
-        for m in mesh.axes.lines
-        if m.get_gid() == "worst aggregator"
+        (int(m.get_xdata()[0]), int(m.get_ydata()[0])) for m in mesh.axes.lines if m.get_gid() == "worst row"
     }
     assert worst == {(column, int(line.argmin())) for column, line in enumerate(values.T)}
 

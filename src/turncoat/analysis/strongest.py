@@ -10,6 +10,7 @@ from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.analysis.reached import reached
 from turncoat.analysis.results import Results
 from turncoat.attack.selection import PLANNED
+from turncoat.defence import guards
 from turncoat.errors import TurncoatError, shown
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.threats import placed_in, why_unplanned
@@ -18,7 +19,8 @@ from turncoat.threat import GOALS, Threat
 from turncoat.training.idle import idle_fields
 from turncoat.training.task import CURVES
 
-RULES = (PLANNED, "optimal", "as_printed", "class_by_class", "cyclic", "random")
+OPTIMAL = "optimal"
+RULES = (PLANNED, OPTIMAL, "as_printed", "class_by_class", "cyclic", "random")
 LEARNED = "train_accuracy"
 TOLD = ("write_access", "local_budget", "goal", "selection")
 FURTHER = ("mirror", "least_likely")  # in a federation: robust rules let other labels pass than the mean
@@ -29,7 +31,8 @@ def candidates(
 ) -> tuple[Threat, ...]:
     """Every rule with every goal that a threat of this access, budget, schedule and knowledge admits.
 
-    Rules that look at nothing have no goal; no plan is made for schedule "step" or for other optimizers than SGD.
+    Rules that look at nothing have no goal; no plan is made for schedule "step" or for other optimizers than SGD. Where
+    a defence looks at labels, the optimal flips stand both with and without knowledge of it.
     """
     threat = placed_in(federation, dataclasses.replace(threat, selection=RULES[-1]), recipe)
     rules = [rule for rule in RULES if rule != PLANNED or not why_unplanned(threat, recipe)]
@@ -39,6 +42,11 @@ def candidates(
         own = dataclasses.replace(threat, selection=rule, goal=GOALS[0])
         aimless = "goal" in idle_fields(own, recipe, federation)
         found += [own] if aimless else [dataclasses.replace(own, goal=goal) for goal in goals]
+    if guards(recipe.defence):
+        knowing = [dataclasses.replace(own, aware=True) for own in found if own.selection == OPTIMAL]
+        found += [
+            own for own in knowing if own not in found and "aware" not in idle_fields(own, recipe, federation)
+        ]
     return tuple(found)
 
 

@@ -110,6 +110,11 @@ def check(
         )
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TurncoatError(f"recipe is {shown(recipe)}, but must be a Recipe(...)")
+    if isinstance(recipe, Recipe) and recipe.defence != "none":
+        raise TurncoatError(
+            f"the recipe's defence is {recipe.defence!r}, but models that vote are certified as they train plainly:"
+            " leave defence out"
+        )
     errors.choose(method, METHODS, "method")
     if partitions is not None and errors.whole(partitions, "partitions", 1) > dataset.n:
         raise TurncoatError(

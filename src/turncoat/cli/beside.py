@@ -4,6 +4,7 @@ import dataclasses
 
 from turncoat.attack.selection import PLANNED
 from turncoat.data.dataset import Dataset
+from turncoat.defence import guards
 from turncoat.federation.threats import why_unplanned
 from turncoat.planning.price import times_the_training
 from turncoat.sweep.cells import Cell, normalised, random_twin
@@ -25,6 +26,12 @@ def others(cell: Cell, dataset: Dataset) -> Others:
     """The optimal flips of each round, unless they are the attack themselves, and planned ones where cheap."""
     optimal, planned = (_twin(cell, rule) for rule in (OPTIMAL, PLANNED))
     cells = [] if cell == optimal else [optimal]
+    if guards(cell.recipe.defence) and optimal.threat.schedule != "once":
+        # no defence is praised for being unknown
+        both = (dataclasses.replace(optimal.threat, aware=aware) for aware in (False, True))
+        cells = [
+            c for c in (normalised(dataclasses.replace(cell, threat=threat)) for threat in both) if c != cell
+        ]
     if cell == planned or why_unplanned(cell.threat, cell.recipe):
         return Others(tuple(cells))
     times = price(planned, dataset, len({None, cell, random_twin(cell), *cells}))

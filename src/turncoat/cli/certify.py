@@ -74,27 +74,19 @@ def certify(as_json: bool, output: str | None, quiet: bool, **values: Any) -> No
 
 def attack(dataset: "Dataset", found: "Certificate", asked: Mapping[str, Any]) -> Reached:
     """What attacks reach, by who is attacked."""
-    from turncoat.certificates.certify import hold
-    from turncoat.certificates.seen_from_above import budgets, undefended, voters_attacked
+    from turncoat.figures.certificate import attacked_too
 
-    flips = budgets(int(found.radius.max()), dataset.n)
-    seed = asked.get("seed", 0)
-    if found.partitions is None:
-        return {"undefended": undefended(dataset, "logistic", flips, seed=seed)}
-    given = [asked.get(name) for name in ("partitions", "spread")]
-    of = hold(dataset, found.model, found.method, given[0], found.features, given[1], None, seed)
-    return {
-        "attacked": voters_attacked(of, dataset, flips),
-        "undefended": undefended(dataset, found.model, flips, seed=seed),
-    }
+    both = attacked_too(dataset, found, asked.get("partitions"), asked.get("spread"), asked.get("seed", 0))
+    votes = {} if both.attacked is None else {"attacked": dict(both.attacked)}
+    return votes | {"undefended": dict(both.undefended)}
 
 
 def draw(found: "Certificate", reached: Reached, path: "Path") -> None:
     """Write the picture."""
     from turncoat.figures import files
-    from turncoat.figures.certificate import certificate
+    from turncoat.figures.certificate import Reached, certificate
 
-    files.save(certificate(found, reached.get("attacked"), reached["undefended"]), path)
+    files.save(certificate(Reached(found, reached.get("attacked"), reached["undefended"])), path)
 
 
 def told(found: "Certificate", reached: Reached) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def compared(results: Results, attacks: Sequence[Cell], random: Cell, beside: Ot
 def called(cell: Cell) -> str:
     """An attack by its rule, and its goal where it has one."""
     aimless = "goal" in idle_fields(cell.threat, cell.recipe, cell.federation)
-    return str(cell.threat.selection) + ("" if aimless else f", {cell.threat.goal}")
+    knowing = ", aware" if cell.threat.aware else ""
+    return str(cell.threat.selection) + ("" if aimless else f", {cell.threat.goal}") + knowing
 
 
 def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
@@ -86,7 +87,10 @@ def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
     setting = compared.results.setting
     stability = setting.step_stability
     by_threat = compared.by_threat()
-    beside = {str(c.threat.selection): _nested(by_threat[c.threat]) for c in compared.beside.cells}
+    beside = {
+        str(c.threat.selection) + "_aware" * c.threat.aware: _nested(by_threat[c.threat])
+        for c in compared.beside.cells
+    }
     whole = {
         **rows,
         **{part: row for part, row in beside.items() if part not in rows},

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from turncoat import defence
 from turncoat.cli.options import PARTS
 from turncoat.errors import TurncoatError, choose
 from turncoat.federation.federation import Federation
@@ -23,7 +24,19 @@ NAMES = {
 }
 IMITATED = ("inner_product", "little_is_enough", "min_max", "sign_flip")
 DRAWN = {
-    "figure": ("budget", "difference", "epochs", "harm", "heatmap", "matrix", "plan", "spread", "visibility"),
+    "figure": (
+        "budget",
+        "certificate",
+        "defences",
+        "difference",
+        "epochs",
+        "harm",
+        "heatmap",
+        "matrix",
+        "plan",
+        "spread",
+        "visibility",
+    ),
     "metric": ("accuracy", "macro_f1", "test_loss"),
     "statistic": ("last", "tail"),
 }
@@ -47,6 +60,9 @@ def refuse(given: Mapping[str, Any]) -> None:
         if ":" not in typed and not (name == "selection" and typed in FORGED):
             choose(typed, known, name)
     federated = bool(given.get("workers") or given.get("workers_from"))
+    defence.refuse(
+        given.get("defence", defence.NONE), federated, given.get("schedule", ""), given.get("patience", 0)
+    )
     _judge_messages(given.get("selection"), federated)
     attackers = given.get("hostile") if federated else given.get("write_access")
     if not attackers:

@@ -21,6 +21,8 @@ Examples:
   turncoat figure --list
   turncoat figure heatmap --store results.db -o heatmap.png
   turncoat figure budget --where selection=strongest -o strongest.png
+  turncoat figure defences --store d.db -o defences.png
+  turncoat figure certificate --store d.db --choose method=run_off -o certificate.png
   turncoat figure plan --store planned.db -o plan.png
   turncoat figure epochs --where goal=targeted --metric macro_f1 -o epochs.pdf
 """
@@ -60,19 +62,18 @@ def figure(
     from turncoat.figures import FIGURES, draw
     from turncoat.figures.cells import MEASURED
 
-    plans = FIGURES[name].reads == "plan"
-    curves = read(store, "curves" if plans else FIGURES[name].reads)
+    spec = FIGURES[name]
+    curves = read(store, spec.reads)
     kept = pairs(where, "--where", repeated=True)
     for key in kept:
         errors.choose(key, [str(c) for c in curves.columns if c not in MEASURED - {"seed"}], "column")
     own = pairs(choose, "--choose")
     for key in own:
         errors.choose(key, own_choices(name), f"choice of figure {name!r}")
-    if plans:
-        from turncoat.figures.plan import planned_anew
-
-        with progress.bar("planning", quiet=False, unit="rounds") as report:
-            made = planned_anew(curves, kept, report)
+    if spec.make is not None:
+        asked = {key: own.pop(key) for key in spec.makes if key in own}
+        with progress.bar(f"making the {name}", quiet=False, unit="rounds") as report:
+            made = spec.make(curves, kept, report, **asked)
         draw(name, made, path, metric=metric, statistic=statistic, **own)
     else:
         draw(name, curves, path, metric=metric, statistic=statistic, where=kept or None, **own)
@@ -115,7 +116,8 @@ def own_choices(name: str) -> list[str]:
     """What --choose may say for a picture; the other choices have options of their own."""
     from turncoat.figures import FIGURES
 
-    return [choice for choice in FIGURES[name].choices if choice not in ("where", "metric", "statistic")]
+    known = (*FIGURES[name].choices, *FIGURES[name].makes)
+    return [choice for choice in known if choice not in ("where", "metric", "statistic")]
 
 
 def pairs(texts: tuple[str, ...], option: str, repeated: bool = False) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from turncoat import errors
 from turncoat.analysis.reached import STATISTICS
 from turncoat.figures import cells, files, style
 from turncoat.figures.budget import budget
+from turncoat.figures.certificate import Reached, certificate, certified_anew
+from turncoat.figures.defences import defences
 from turncoat.figures.difference import difference
 from turncoat.figures.epochs import epochs
 from turncoat.figures.harm import harm
 from turncoat.figures.heatmap import heatmap
 from turncoat.figures.matrix import matrix
-from turncoat.figures.plan import Drawn, plan
+from turncoat.figures.plan import Drawn, plan, planned_anew
 from turncoat.figures.spread import spread
 from turncoat.figures.visibility import visibility
 from turncoat.writing import check_picture
@@ -31,19 +33,29 @@ __all__ = ["FIGURES", "FigureSpec", "caption_of", "draw"]
 class FigureSpec:
     """A kind of picture: ``draw(frame, **choices)`` makes the figure, ``help`` says in a line what it shows.
 
-    ``reads`` says what: the frame of "curves" over epochs, that of the "visibility" of a federation's messages, or a
-    "plan", which is made anew for a cell of the curves.
+    ``reads`` says what: the frame of "curves" over epochs, or of the "visibility" of a federation's messages. Where
+    ``make(curves, where, progress, **choices)`` is given, ``draw`` shows what that makes anew of the curves' cells.
     """
 
     draw: Callable[..., Figure]
     help: str
     reads: str = "curves"
+    make: Callable[..., Any] | None = None
 
     @property
     def choices(self) -> dict[str, Any]:
         """The choices that ``draw`` takes, and their defaults."""
-        found = inspect.signature(self.draw).parameters.values()
-        return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
+        return _keywords(self.draw)
+
+    @property
+    def makes(self) -> dict[str, Any]:
+        """The choices that ``make`` takes, and their defaults."""
+        return {} if self.make is None else _keywords(self.make)
+
+
+def _keywords(function: Callable[..., Any]) -> dict[str, Any]:
+    found = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in found if p.kind is p.KEYWORD_ONLY}
 
 
 def _styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -66,13 +78,22 @@ FIGURES: dict[str, FigureSpec] = {
     "epochs": FigureSpec(_styled(epochs), "accuracy over epochs for pairs (k, b) of equal global budget"),
     "spread": FigureSpec(_styled(spread), "standard deviation over seeds, by write access or global budget"),
     "matrix": FigureSpec(_styled(matrix), "attack by aggregator, worst cases marked, clean run beside"),
+    "defences": FigureSpec(
+        _styled(defences),
+        "defence by attack, worst cases marked, with the price of each defence and the clean run",
+    ),
+    "certificate": FigureSpec(
+        _styled(certificate),
+        "accuracy that is certified for the data of a sweep, and accuracy that attacks reach, over flips",
+        make=certified_anew,
+    ),
     "visibility": FigureSpec(
         _styled(visibility), "gradient norms and cosines of hostile and honest workers", reads="visibility"
     ),
     "plan": FigureSpec(
         _styled(plan),
         "a planned attack: which class goes to which, the search, the images that are flipped most",
-        reads="plan",
+        make=planned_anew,
     ),
     "harm": FigureSpec(_styled(harm), "harm of the attack against harm of random flips at the same budget"),
 }
@@ -80,7 +101,7 @@ FIGURES: dict[str, FigureSpec] = {
 
 def draw(
     name: str,
-    curves: pd.DataFrame | Drawn,
+    curves: pd.DataFrame | Drawn | Reached,
     path: str | os.PathLike[str],
     *,
     metric: str = "accuracy",

@@ -71,6 +71,8 @@ def setting(rows: pd.DataFrame) -> str:
     ]
     if first.get("patience"):
         words.append(f"early stopping after {first['patience']}")
+    if first.get("defence", "none") != "none":
+        words.append(f"defence {first['defence']}")
     pooled = "workers" in first and not first["workers"]
     if "workers" in first and not pooled:
         words.append(f"{first['workers']} workers")

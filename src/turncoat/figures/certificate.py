@@ -1,21 +1,78 @@
 """What is guaranteed and what is reached, over the number of flips: the truth lies between the two."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
+from turncoat import errors
 from turncoat.certificates.certificate import Certificate
-from turncoat.figures import captions, style
+from turncoat.certificates.certify import certify, hold
+from turncoat.certificates.seen_from_above import budgets, undefended, voters_attacked
+from turncoat.data.dataset import Dataset
+from turncoat.figures import captions, cells, style
+from turncoat.sweep.cells import COLUMNS, Cell, from_config
+from turncoat.sweep.prepared import checked
+
+Progress = Callable[[int, int], None]
 
 
-def certificate(
-    found: Certificate,
-    attacked: Mapping[int, float] | None,
-    undefended: Mapping[int, float],
-    captioned: bool = True,
-) -> Figure:
-    """Certified accuracy, accuracy of the attacked vote (None where none votes), and of an undefended model."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reached:
+    """A certificate, and accuracy by flips of the attacked vote (None where none votes) and of an undefended model."""
+
+    found: Certificate
+    attacked: Mapping[int, float] | None
+    undefended: Mapping[int, float]
+
+
+def attacked_too(
+    data: Dataset, found: Certificate, partitions: int | None = None, spread: int | None = None, seed: int = 0
+) -> Reached:
+    """The certificate beside what attacks reach, on the voters that it certifies and on one undefended model."""
+    flips = budgets(int(found.radius.max()), data.n)
+    if found.partitions is None:
+        return Reached(found, None, undefended(data, "logistic", flips, seed=seed))
+    of = hold(data, found.model, found.method, partitions, found.features, spread, None, seed)
+    return Reached(found, voters_attacked(of, data, flips), undefended(data, found.model, flips, seed=seed))
+
+
+def certified_anew(
+    curves: pd.DataFrame,
+    where: Mapping[str, object] | None,
+    progress: Progress,
+    *,
+    method: str = "partitions",
+    partitions: int | None = None,
+) -> Reached:
+    """What is guaranteed on the data and for the model of the store's cells, and what attacks reach there.
+
+    Raises:
+        TurncoatError: if the cells are of several data sets or models, or if the data can't be had as they were.
+    """
+    problems = {(c.problem, c.fingerprint) for c in _cells(cells.keep(curves, where))}
+    if len(problems) > 1:
+        told = sorted(f"{p.dataset} ({p.scale}), {p.model}" for p, _ in problems)
+        raise errors.TurncoatError(
+            f"figure 'certificate' is about one data set and model, but these cells are of {'; '.join(told)}: choose"
+            " with --where dataset=... and --where model=..."
+        )
+    ((problem, fingerprint),) = problems
+    data = checked(problem, fingerprint)
+    found = certify(data, problem.model, method=method, partitions=partitions, progress=progress)
+    return attacked_too(data, found, partitions)
+
+
+def _cells(rows: pd.DataFrame) -> list[Cell]:
+    configs = rows[list(COLUMNS)].drop_duplicates().astype(object).to_dict("records")
+    return [from_config({str(k): None if pd.isna(v) else v for k, v in one.items()}) for one in configs]
+
+
+def certificate(reached: Reached, *, captioned: bool = True) -> Figure:
+    """Certified accuracy, accuracy of the attacked vote, and of an undefended model, over the number of flips."""
+    found, attacked, plain = reached.found, reached.attacked, reached.undefended
     with style.applied():
         figure, top = style.canvas(style.ONE_COLUMN, 2.5, _caption(found, attacked), captioned)
         ax = top.subplots()
@@ -35,7 +92,7 @@ def certificate(
                 label="the vote, attacked",
             )  # fmt: skip
         ax.plot(
-            list(undefended), list(undefended.values()), color=style.ORANGE, marker="o", gid="undefended",
+            list(plain), list(plain.values()), color=style.ORANGE, marker="o", gid="undefended",
             label="one undefended model, attacked",
         )  # fmt: skip
         ax.set_xlabel("flips, fixed before training")
@@ -59,7 +116,7 @@ def _caption(found: Certificate, attacked: Mapping[int, float] | None) -> str:
             "The attack on the vote places flips where votes are closest, and all models are trained anew"
         )
     parts.append(
-        "Undefended: one model on all rows with features as given, under flips chosen once by scores summed over a"
-        " surrogate's training"
+        "Undefended: one model on all rows with features as given, under the strongest of optimal, class by class and"
+        " planned flips, each chosen once before training"
     )
     return captions.sentences(parts)

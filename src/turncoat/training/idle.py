@@ -12,7 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from turncoat.attack.selection import PLANNED, Selection, resolve
-from turncoat.defence import SEEN_BY_THE_AWARE, access, chain
+from turncoat.defence import access, guards
 from turncoat.errors import shown, up
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
@@ -50,8 +50,7 @@ def _blind(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
 
 def _sees_through(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
     """Whether the optimal flips are exact for the server's step as it is."""
-    looked_through = any(part.acts in SEEN_BY_THE_AWARE for part in chain(recipe.defence))
-    return recipe.optimizer == "sgd" and federation.aggregator == "mean" and not looked_through
+    return recipe.optimizer == "sgd" and federation.aggregator == "mean" and not guards(recipe.defence)
 
 
 IDLE = (
@@ -84,6 +83,11 @@ IDLE = (
         ("placement", "knowledge", "aware"),
         lambda threat, recipe, federation: threat.schedule == "once",
         "with schedule 'once' the flips are chosen before training; set schedule to 'epoch'",
+    ),
+    Idle(
+        ("aware",),
+        lambda threat, recipe, federation: threat.selection == PLANNED,
+        "selection 'planned' looks at neither aggregators nor defences; set selection to 'optimal'",
     ),
     Idle(
         ("aware",),
