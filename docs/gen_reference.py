@@ -16,6 +16,7 @@ from turncoat.attack import rivals
 from turncoat.attack.selection import PLANNED, SELECTIONS
 from turncoat.cli import turncoat
 from turncoat.data.catalogue import DATASETS
+from turncoat.defence import DEFENCES
 from turncoat.federation import aggregators
 from turncoat.federation.aggregators import AGGREGATORS, PREAGGREGATORS
 from turncoat.federation.aggregators.contract import Limit
@@ -117,6 +118,18 @@ def selection_table() -> str:
     return _table(("name", "reads", "what it flips"), rows)
 
 
+def defence_table() -> str:
+    """Defences by name: where they act, and what they do."""
+    where = {
+        "loss": "loss", "step": "mini-batch", "round": "labels of a round", "labels": "who writes", "models": "models",
+    }  # fmt: skip
+    rows = []
+    for name, kind in DEFENCES.items():
+        example = ":".join([name, *(number.example for number in kind.numbers)])
+        rows.append((f"`{example}`", where[kind.acts], kind.what))
+    return _table(("such as", "acts on", "what it does"), rows)
+
+
 def dataset_table() -> str:
     """Data sets by name."""
     rows = []
@@ -149,6 +162,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "broken-messages": broken_messages,
     "gradient-attacks": gradient_attack_table,
     "selections": selection_table,
+    "defences": defence_table,
     "datasets": dataset_table,
     "models": model_table,
     "figures": figure_table,
