@@ -45,7 +45,7 @@ def plan(
         raise TurncoatError(f"threat is {shown(threat)}, but must be a Threat(...)")
     if isinstance(recipe, Recipe) and recipe.defence != "none":
         raise TurncoatError(
-            f"the recipe's defence is {recipe.defence!r}, and plans are made for training without one: leave defence out;"
+            f"the recipe's defence is {recipe.defence!r}, and plans are made without one: leave defence out;"
             " train(...) with selection 'planned' says what such a plan does under a defence"
         )
     rounds = errors.whole(rounds, "rounds", 1)
