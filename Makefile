@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# tests of a file stay together: they share what is dear to make
+SPREAD := -n auto --maxprocesses 8 --dist loadfile
 READY := $(VENV)/.ready
 
 .PHONY: demo test check bench docs clean
@@ -11,15 +13,15 @@ demo: $(READY)          ## attack a model on real handwritten digits: table and 
 	$(BIN)/turncoat figure heatmap --store demo.db -o demo.png
 	@echo "the picture is demo.png"
 
-test: $(READY)          ## run the tests
-	$(BIN)/pytest
+test: $(READY)          ## run the tests, on as many cores as there are
+	$(BIN)/pytest $(SPREAD)
 
 check: $(READY)         ## format, lint, types, import contracts, tests with shape checks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest
+	$(BIN)/pytest $(SPREAD)
 
 bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/sweep.py

@@ -1,6 +1,7 @@
 """Small data sets that every test may share; nothing here is changed by a test."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -12,6 +13,9 @@ from turncoat import load
 # the stacks are small: more threads than one only wait for each other
 torch.set_num_threads(1)
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.pop("COLUMNS", None)  # output is as wide as it must be, unless a test says how wide
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell's background jobs are started with
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
