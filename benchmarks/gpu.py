@@ -21,7 +21,7 @@ import torch
 
 from sweep import mnist_shaped
 from turncoat.federation.federation import POOLED
-from turncoat.federation.threats import tile_size
+from turncoat.federation.tiles import tile_size
 from turncoat.models import build
 from turncoat.reproduce import plan
 from turncoat.reproduce.artefacts import ARTEFACTS

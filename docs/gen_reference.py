@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from turncoat.attack import rivals
-from turncoat.attack.selection import PLANNED, SELECTIONS
+from turncoat.attack.names import PLANNED
+from turncoat.attack.selection import SELECTIONS
 from turncoat.cli import turncoat
 from turncoat.data.catalogue import DATASETS
 from turncoat.defence import DEFENCES

@@ -283,6 +283,7 @@ def test_a_rule_that_scribbles_on_its_inputs_harms_nobody():
         ("source_to_target:0:7", "names class 7"),
         ("optimal:1", "did you mean 'optimal'"),
         ("no_such_rule", "unknown selection"),
+        ("strongst", "did you mean 'strongest'"),
     ],
 )
 def test_a_bad_name_is_told(name, told):

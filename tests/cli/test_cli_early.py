@@ -11,20 +11,19 @@ import pytest
 from cli_said import Turncoat
 
 from turncoat.analysis.reached import STATISTICS
+from turncoat.attack import names as rules
+from turncoat.attack.names import PLANNED, STRONGEST
 from turncoat.attack.rivals import PARAMETRIC
-from turncoat.attack.selection import PLANNED, SELECTIONS, STRONGEST
+from turncoat.attack.selection import SELECTIONS
 from turncoat.cli import early
 from turncoat.cli.options import PARTS, as_typed
 from turncoat.data import SCALES
 from turncoat.federation import AGGREGATORS, GRADIENT_ATTACKS, PREAGGREGATORS, names
-from turncoat.federation.imitation import IMITATED
 from turncoat.fields import descriptions
 from turncoat.figures import FIGURES
 from turncoat.figures.cells import METRICS
 from turncoat.models import FORMS, MODELS
-from turncoat.sweep.budgets import BUDGET
 from turncoat.sweep.cells import KEYS
-from turncoat.sweep.experiment import ALSO
 
 WORDS = (PLANNED, STRONGEST)
 AT_ONCE = """
@@ -58,6 +57,15 @@ REFUSED = {
     "attack --workers 3 --hostile 1 --aggregator krum+nnm": "aggregator 'krum+nnm' makes no sense",
     "attack --workers 3 --hostile 1 --partition shrads:2": "did you mean 'shards'?",
     "attack --workers 3 --hostile 1 --partition shards": "needs a number above 0 after the colon",
+    "attack --write-access 0.5 --aware": "--aware True would do nothing: optimizer 'sgd' steps along",
+    "attack --write-access 0.5 --held-out 0.2": "--held-out 0.2 would do nothing: patience is 0",
+    "attack --write-access 0.5 --schedule once --placement fixed": "--placement 'fixed' would do nothing: with",
+    "attack --write-access 0.5 --schedule once --knowledge local": "--knowledge 'local' would do nothing: with",
+    "attack --write-access 0.5 --selection random --knowledge local": "selection 'random' looks at nothing",
+    "attack --write-access 0.5 --selection planned --optimizer adam": "set --optimizer to 'sgd'",
+    "attack --write-access 0.5 --strongest --aware": "--aware True would do nothing: optimizer 'sgd' steps along",
+    "attack --workers 3 --hostile 1 --placement resampled": "contradicts the rest: hostile workers keep their own",
+    "attack --workers 3 --hostile 1 --write-access 0.5": "--write-access is hostile / workers in a federation",
     "figure heatmpa": "unknown figure 'heatmpa'; did you mean 'heatmap'?",
     "figure heatmap -o h.gif": "h.gif: a picture cannot end in",
     "figure": "which picture? type one of: budget, certificate, ",
@@ -78,6 +86,9 @@ FILES = {
     "wirte_access = 0.5": "0.toml: unknown key 'wirte_access'; did you mean 'write_access'?",
     "write_access = [0.5, 1]\nepochs = 0": "1.toml: epochs is 0",
     "workers = 3\nhostile = 4": "2.toml: hostile is 4, but there are only 3 workers",
+    "write_access = 0.5\naware = true": "3.toml: aware True would do nothing: optimizer 'sgd' steps along",
+    "write_access = 0.5\nheld_out = [0.1, 0.2]": "4.toml: held_out 0.2 would do nothing: patience is 0",
+    "write_access = 0.5\nselection = ['optimla']": "5.toml: unknown selection 'optimla'; did you mean 'optimal'?",
 }
 
 
@@ -103,14 +114,14 @@ def test_names_that_are_known_early_are_those_that_are_known() -> None:
     assert set(early.NAMES["scale"]) == set(SCALES)
     others = (*WORDS, "imitate:ATTACK", "MODULE:CALLABLE")
     assert set(early.NAMES["selection"]) == {*SELECTIONS, *PARAMETRIC, *others}
-    assert early.IMITATED == IMITATED
+    assert set(rules.SELECTIONS) == set(SELECTIONS) and set(rules.PARAMETRIC) == set(PARAMETRIC)
+    assert set(rules.BLIND) == {name for name, rule in SELECTIONS.items() if rule.needs == "nothing"}
     assert set(early.DRAWN["figure"]) == set(FIGURES)
     assert set(early.DRAWN["metric"]) == set(METRICS)
     assert set(early.DRAWN["statistic"]) == set(STATISTICS)
     assert set(names.AGGREGATORS) == set(AGGREGATORS)
     assert set(names.PREAGGREGATORS) == set(PREAGGREGATORS)
-    assert set(early.FORGED) == set(GRADIENT_ATTACKS)
-    assert {*KEYS, *early.BESIDE} == {*KEYS, BUDGET, "seeds", "device", ALSO}
+    assert set(names.FORGED) == set(GRADIENT_ATTACKS)
     assert {name for part in PARTS for name in descriptions(part)} == set(KEYS)
 
 

@@ -8,8 +8,9 @@ import click
 import pytest
 
 from turncoat.analysis.skill import NO_SKILL
+from turncoat.attack.names import PLANNED
 from turncoat.attack.rivals import PARAMETRIC
-from turncoat.attack.selection import PLANNED, SELECTIONS
+from turncoat.attack.selection import SELECTIONS
 from turncoat.cli import turncoat
 from turncoat.cli.show import warning_lines
 from turncoat.federation import AGGREGATORS, GRADIENT_ATTACKS, PREAGGREGATORS

@@ -8,9 +8,10 @@ import torch
 from turncoat import Federation, Recipe, Threat, TurncoatError, train
 from turncoat.attack.selection import find
 from turncoat.federation.attacks import GRADIENT_ATTACKS
-from turncoat.federation.imitation import IMITATED, imitated, nearest, wanted_message
+from turncoat.federation.imitation import nearest, wanted_message
 from turncoat.federation.messages import gradients
-from turncoat.federation.threats import check_selection
+from turncoat.federation.names import IMITATED, imitated
+from turncoat.federation.selections import check_selection
 from turncoat.models import build
 from turncoat.training.stack import material, stack_run
 

@@ -9,7 +9,8 @@ from turncoat import Federation, Recipe, Threat, train
 from turncoat.errors import IdleThreatWarning, TurncoatWarning
 from turncoat.federation.federation import POOLED
 from turncoat.fields import written
-from turncoat.training.idle import idle_fields, reach
+from turncoat.training.idle import idle_fields
+from turncoat.training.reach import reach
 
 SHORT = Recipe(epochs=1)
 

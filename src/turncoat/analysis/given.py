@@ -8,7 +8,7 @@ from turncoat import errors
 from turncoat.data.dataset import Dataset
 from turncoat.errors import TurncoatError, shown
 from turncoat.federation.federation import Federation
-from turncoat.federation.threats import check_selection
+from turncoat.federation.selections import check_selection
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 

@@ -10,7 +10,8 @@ from turncoat.analysis import given
 from turncoat.data.dataset import Dataset
 from turncoat.direction import Params
 from turncoat.federation.federation import Federation
-from turncoat.federation.imitation import IMITATED, Nearest, imitated, nearest, wanted_message
+from turncoat.federation.imitation import Nearest, nearest, wanted_message
+from turncoat.federation.names import IMITATED, imitated
 from turncoat.models.stack import expand
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from turncoat import errors, models
 from turncoat.analysis import given
-from turncoat.attack.selection import PLANNED
+from turncoat.attack.names import PLANNED
 from turncoat.data.dataset import Dataset
 from turncoat.errors import TurncoatError, shown
 from turncoat.federation.federation import POOLED
@@ -15,7 +15,7 @@ from turncoat.planning.plan import Made, Plan
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 from turncoat.training import planned
-from turncoat.training.idle import reach
+from turncoat.training.reach import reach
 from turncoat.training.stack import material, stack_run
 
 Progress = Callable[[int, int], None]  # rounds of planning done, rounds in all

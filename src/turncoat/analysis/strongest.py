@@ -9,7 +9,7 @@ import pandas as pd
 from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.analysis.reached import reached
 from turncoat.analysis.results import Results
-from turncoat.attack.selection import PLANNED
+from turncoat.attack.names import PLANNED
 from turncoat.defence import guards
 from turncoat.errors import TurncoatError, shown
 from turncoat.federation.federation import POOLED, Federation

@@ -9,13 +9,14 @@ from turncoat.analysis import given
 from turncoat.analysis.results import Results, Run, Setting, with_clean_accuracy
 from turncoat.data.dataset import Dataset
 from turncoat.federation.federation import POOLED, Federation
-from turncoat.federation.threats import placed_in, tile_size
+from turncoat.federation.threats import placed_in
+from turncoat.federation.tiles import tile_size
 from turncoat.fields import written
 from turncoat.metrics import chance
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
-from turncoat.training.idle import complaints
 from turncoat.training.lanes import Work, lanes_for, side_by_side
+from turncoat.training.reach import complaints
 from turncoat.training.stability import step_stability
 from turncoat.training.stack import Material, Training, material, stack_run, tiles
 

@@ -14,6 +14,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat import errors, own_code
+from turncoat.attack.names import FORMS, IMITATE, PLANNED, STRONGEST, is_own
+from turncoat.attack.proposals import (
+    Proposal,
+    propose_as_printed,
+    propose_cyclic,
+    propose_optimal,
+    propose_random,
+)
 from turncoat.attack.rivals import (
     PARAMETRIC,
     parametric,
@@ -22,7 +30,6 @@ from turncoat.attack.rivals import (
     propose_mirror,
 )
 
-Proposal = tuple[Tensor, Tensor]  # labels (n, *r), priority (n, *r): the lowest priorities are served first
 Propose = Callable[[Tensor, Tensor, torch.Generator], Proposal]
 OwnSelection = Callable[[Tensor, Tensor, int, torch.Generator], Tensor]
 
@@ -122,52 +129,6 @@ def spend(
     return result
 
 
-def propose_optimal(
-    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
-) -> Proposal:
-    """The label of the lowest score, first where it gains most; an example with nothing to gain is never flipped."""
-    lowest, best = scores.min(1)
-    gain = lowest - scores.gather(1, labels.long().unsqueeze(1)).squeeze(1)
-    return best, gain.masked_fill_(gain >= 0, torch.inf)
-
-
-def propose_as_printed(
-    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
-) -> Proposal:
-    """Algorithms 1 and 3 as printed: the p smallest s_i (binary) or Z_min (multi-class), whatever their labels.
-
-    Not optimal under the budget: an example that already carries the wanted label uses budget up.
-    """
-    if scores.shape[1] == 2:
-        difference = scores[:, 1] - scores[:, 0]
-        return (difference < 0).long(), difference
-    lowest, best = scores.min(1)
-    return best, lowest
-
-
-def propose_random(
-    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
-) -> Proposal:
-    """Random examples, each with a uniformly drawn other label; one draw serves all trailing axes."""
-    n, classes = scores.shape[:2]
-    # both numbers of a row are drawn together: the first rows draw the same, however many come after them
-    draw = torch.rand(n, 2, generator=generator, dtype=torch.float64).to(scores.device)
-    shift = 1 + (draw[:, 1] * (classes - 1)).long()
-    return (labels + _column(shift, labels)) % classes, _column(draw[:, 0], labels)
-
-
-def propose_cyclic(
-    scores: Float[Tensor, "n c *r"], labels: Int[Tensor, "n *r"], generator: torch.Generator
-) -> Proposal:
-    """Random examples, each with the next label: y → (y + 1) mod C."""
-    priority = torch.rand(len(scores), generator=generator).to(scores.device)
-    return (labels + 1) % scores.shape[1], _column(priority, labels)
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(-1, *(1,) * (like.ndim - 1)).expand_as(like)
-
-
 SELECTIONS: dict[str, Selection] = {
     "optimal": Selection(propose_optimal),
     "as_printed": Selection(propose_as_printed, needs="centred"),
@@ -178,11 +139,6 @@ SELECTIONS: dict[str, Selection] = {
     "least_likely": Selection(propose_least_likely, needs="logits"),
     "highest_loss": Selection(propose_highest_loss, needs="logits"),
 }
-
-
-PLANNED = "planned"  # no rule of one round: a plan of the whole training
-STRONGEST = "strongest"  # no rule at all: a word for all of them, of which the strongest is told
-IMITATE = "imitate"  # imitate:ATTACK, no rule of scores: the labels of a federation's worker whose message is nearest
 
 
 def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
@@ -213,16 +169,8 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
             return Selection(propose, needs="nothing")
         if is_own(name):
             return _own(name)
-    return SELECTIONS[
-        errors.choose(
-            name, [*SELECTIONS, *PARAMETRIC, PLANNED, f"{IMITATE}:ATTACK", "MODULE:CALLABLE"], "selection"
-        )
-    ]
-
-
-def is_own(name: object) -> bool:
-    """Whether a selection is the name of a rule of one's own."""
-    return isinstance(name, str) and ":" in name and name.partition(":")[0] not in (*PARAMETRIC, IMITATE)
+    known = (*SELECTIONS, *PARAMETRIC, PLANNED, STRONGEST, *FORMS)
+    return SELECTIONS[errors.choose(name, known, "selection")]
 
 
 def _own(name: str) -> "Selection | OwnSelection":

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
-from turncoat.attack.selection import OwnSelection, Selection, flip_labels, propose_optimal
+from turncoat.attack.proposals import propose_optimal
+from turncoat.attack.selection import OwnSelection, Selection, flip_labels
 from turncoat.models.criterion import Criterion
 
 

@@ -13,7 +13,7 @@ from turncoat.attack.selection import SELECTIONS
 from turncoat.auditing.setting import NARROW, Setting, Told
 from turncoat.direction import Params
 from turncoat.federation.federation import POOLED
-from turncoat.federation.threats import tile_size
+from turncoat.federation.tiles import tile_size
 from turncoat.models.stack import Model
 from turncoat.threat import CLEAN, Threat
 from turncoat.training import preludes

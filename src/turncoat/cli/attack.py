@@ -93,7 +93,7 @@ def refuse_idle(cell: "Cell", dataset: "Dataset") -> None:
         TurncoatError: says |K|, p and what to raise.
     """
     from turncoat.federation.attacks import GRADIENT_ATTACKS
-    from turncoat.training.idle import reach
+    from turncoat.training.reach import reach
 
     if cell.threat.selection in GRADIENT_ATTACKS:
         return

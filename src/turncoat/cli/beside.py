@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from turncoat.attack.selection import PLANNED
+from turncoat.attack.names import PLANNED
 from turncoat.data.dataset import Dataset
 from turncoat.defence import guards
 from turncoat.federation.threats import why_unplanned

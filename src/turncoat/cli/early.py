@@ -1,28 +1,24 @@
 """What can be refused before anything heavy is imported and any data is read: PyTorch alone takes seconds."""
 
-import tomllib
+import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from turncoat import defence
+from turncoat.attack import names as rules
 from turncoat.cli.options import PARTS
 from turncoat.errors import TurncoatError, choose
 from turncoat.federation.federation import Federation
+from turncoat.federation.names import forges, imitated
 from turncoat.fields import descriptions
+from turncoat.sweep import axes, contradictions
+from turncoat.sweep.cells import KEYS, Cell
 
-BESIDE = ("global_budget", "seeds", "device", "also")  # keys of an experiment file that are no fields
-FORGED = ("gaussian", "inner_product", "little_is_enough", "mimic", "min_max", "sign_flip")
 NAMES = {
     "model": ("MODULE:CALLABLE", "logistic", "mlp", "mlp:HIDDEN", "vit", "vit-base", "vit-small", "vit-tiny"),
     "scale": ("raw", "standard", "unit"),
-    "selection": (
-        *("MODULE:CALLABLE", "all_to_one", "as_printed", "cyclic", "highest_loss", "last_layer"),
-        *("class_by_class", "imitate:ATTACK", "least_likely", "mirror", "optimal", "planned", "random"),
-        *("source_to_target", "strongest"),
-    ),
+    "selection": (*rules.SELECTIONS, *rules.PARAMETRIC, rules.PLANNED, rules.STRONGEST, *rules.FORMS),
 }
-IMITATED = ("inner_product", "little_is_enough", "min_max", "sign_flip")
 DRAWN = {
     "figure": (
         "budget",
@@ -55,10 +51,8 @@ def refuse(given: Mapping[str, Any]) -> None:
         )
     for part in _judged(given):
         part(**{name: value for name, value in given.items() if name in descriptions(part)})
-    for name, known in NAMES.items():
-        typed = given.get(name, known[0])
-        if ":" not in typed and not (name == "selection" and typed in FORGED):
-            choose(typed, known, name)
+    for name in NAMES:
+        _judge_name(name, given.get(name, NAMES[name][0]))
     federated = bool(given.get("workers") or given.get("workers_from"))
     defence.refuse(
         given.get("defence", defence.NONE), federated, given.get("schedule", ""), given.get("patience", 0)
@@ -67,6 +61,8 @@ def refuse(given: Mapping[str, Any]) -> None:
     attackers = given.get("hostile") if federated else given.get("write_access")
     if not attackers:
         raise TurncoatError(nobody(given))
+    named = {name: value for name, value in given.items() if name in (*KEYS, "seeds", "device")}
+    _judge(axes.experiment({"selection": "optimal"} | named))
 
 
 def picture(name: str | None, metric: str, statistic: str) -> str:
@@ -82,26 +78,42 @@ def picture(name: str | None, metric: str, statistic: str) -> str:
     return name
 
 
-def refuse_file(path: str) -> None:
-    """Accept the keys of an experiment file, and values that stand for themselves; what else it may be is not told.
+def read(path: str) -> axes.Experiment:
+    """The experiment in a file, as far as it can be judged without its data.
 
     Raises:
-        TurncoatError: for an unknown key, or such a value that is out of range.
+        TurncoatError: if it cannot be read, asks for something unknown, or for what would do nothing.
     """
-    try:
-        keys = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):  # who reads it tells what it is
-        return
-    known = {name for part in PARTS for name in descriptions(part)} | {*BESIDE}
-    try:
-        for name in keys:
-            choose(name, known, "key")
-        for part in _judged(keys):
-            own = {name: value for name, value in keys.items() if name in descriptions(part)}
-            if not any(isinstance(value, list | dict) for value in own.values()):
-                part(**own)
-    except TurncoatError as error:
-        raise TurncoatError(f"{Path(path).name}: {error}") from error
+    asked = axes.read(path)
+    with axes.telling(asked.name):
+        for own in (asked.axes, *asked.also):
+            for name in NAMES:
+                for value in own.get(name, ()):
+                    _judge_name(name, value)
+    _judge(asked)
+    return asked
+
+
+def _judge_name(name: str, typed: Any) -> None:
+    if ":" not in typed and not (name == "selection" and forges(typed)):
+        choose(typed, NAMES[name], name)
+
+
+def _judge(asked: axes.Experiment) -> None:
+    """Refuse what would do nothing, but where only the data tell how many workers there are."""
+    with axes.telling(asked.name):
+        for own in (asked.axes, *asked.also):
+            if "workers_from" not in own:
+                cells = map(_of_one_rule, contradictions.combinations(own, asked.seeds[0]))
+                placed = [contradictions.placed(cell, own) for cell in cells]
+                contradictions.refuse(own, placed, contradictions.distinct(placed))
+
+
+def _of_one_rule(cell: Cell) -> Cell:
+    """What does nothing with the optimal flips does nothing with any of the rules that "strongest" stands for."""
+    if cell.threat.selection != rules.STRONGEST:
+        return cell
+    return dataclasses.replace(cell, threat=dataclasses.replace(cell.threat, selection="optimal"))
 
 
 def _judged(given: Mapping[str, Any]) -> list[type]:
@@ -112,9 +124,9 @@ def _judged(given: Mapping[str, Any]) -> list[type]:
 def _judge_messages(selection: Any, federated: bool) -> None:
     """Refuse to forge or to imitate messages where nobody sends any, and an attack that is none to imitate."""
     kind, _, attack = str(selection).partition(":")
-    does = {"imitate": "imitates"}.get(kind, "forges" if selection in FORGED else "")
-    if kind == "imitate" and attack not in FORGED:
-        choose(attack, IMITATED, "attack to imitate")
+    does = {rules.IMITATE: "imitates"}.get(kind, "forges" if forges(selection) else "")
+    if attack:
+        imitated(selection)
     if does and not federated:
         raise TurncoatError(
             f"selection {selection!r} {does} workers' messages: give workers and hostile, such as"

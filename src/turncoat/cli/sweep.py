@@ -1,12 +1,15 @@
 """``turncoat sweep``: train all cells of an experiment file that the store lacks."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from turncoat.attack.names import STRONGEST
 from turncoat.cli import early, options
 from turncoat.cli.progress import bar, say
+from turncoat.sweep import axes
 
 if TYPE_CHECKING:
     from turncoat.sweep.cells import Cell
@@ -69,16 +72,11 @@ def sweep(
     file: str | None, store: str, device: str | None, jobs: int | None, ray: str | None, quiet: bool
 ) -> None:
     """Train every cell of the experiment in FILE (without one: a grid on handwritten digits)."""
-    if file is not None:
-        early.refuse_file(file)
-    import dataclasses
-
-    from turncoat.attack.selection import STRONGEST
+    asked = axes.demo() if file is None else early.read(file)
     from turncoat.cli import grid
-    from turncoat.sweep import experiment, runner
+    from turncoat.sweep import runner
     from turncoat.sweep.store import open_store
 
-    asked = experiment.demo() if file is None else experiment.read(file)
     if device is not None:
         asked = dataclasses.replace(asked, device=device)
     with bar("sweep", quiet) as report:
@@ -92,7 +90,7 @@ def sweep(
         click.echo(
             "no cell is attacked: add write_access = [0.25], or workers and hostile, to the experiment"
         )
-    if any(STRONGEST in axes.get("selection", ()) for axes in (asked.axes, *asked.also)):
+    if any(STRONGEST in own.get("selection", ()) for own in (asked.axes, *asked.also)):
         click.echo(f"the strongest rule of each budget: turncoat results --store {store} --strongest")
     for line in _columns(outcome.cells):
         click.echo(line)

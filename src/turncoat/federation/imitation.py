@@ -13,20 +13,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from turncoat.attack.proposals import propose_optimal
 from turncoat.attack.round import mean_gradient
-from turncoat.attack.selection import IMITATE, propose_optimal, spend
+from turncoat.attack.selection import spend
 from turncoat.direction import Params
-from turncoat.errors import TurncoatError, choose, shown
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.messages import pack, unpack
 from turncoat.models.stack import Model, zeros
 
-IMITATED = (
-    "inner_product",
-    "little_is_enough",
-    "min_max",
-    "sign_flip",
-)  # mimic and noise need no flips' help
 STEPS = 60  # of Frank and Wolfe
 CLOSE = 1e-4  # of the squared distance: a smaller gap is none
 DRAWS = 8  # of labels from the soft ones, the nearest of which is kept
@@ -45,23 +39,6 @@ class Nearest:
     distance: Float[Tensor, " r"]
     relaxed: Float[Tensor, " r"]
     bound: Float[Tensor, " r"]
-
-
-def imitated(selection: object) -> str | None:
-    """The attack that a selection such as "imitate:sign_flip" imitates; None for any other selection.
-
-    Raises:
-        TurncoatError: with the nearest name, if there is no such attack or it is none to imitate.
-    """
-    if not isinstance(selection, str) or not selection.startswith(f"{IMITATE}:"):
-        return None
-    name = selection.partition(":")[2]
-    if name in GRADIENT_ATTACKS and name not in IMITATED:
-        raise TurncoatError(
-            f"selection {shown(selection)}: {name!r} has no message against the honest ones to come near to; imitate"
-            f" one of: {', '.join(IMITATED)}"
-        )
-    return choose(name, IMITATED, "attack to imitate")
 
 
 def wanted_message(

@@ -2,7 +2,8 @@
 
 import sys
 
-from turncoat.errors import TurncoatError, choose
+from turncoat.attack.names import IMITATE
+from turncoat.errors import TurncoatError, choose, shown
 
 AGGREGATORS = (
     *(
@@ -19,6 +20,8 @@ AGGREGATORS = (
 )
 PREAGGREGATORS = ("nnm", "bucketing", "arc")
 PARTITIONS = ("iid", "dirichlet", "shards", "given")
+IMITATED = ("inner_product", "little_is_enough", "min_max", "sign_flip")
+FORGED = (*IMITATED, "gaussian", "mimic")  # noise and a copied message need no flips' help
 
 
 def chained_names(chain: str) -> list[str]:
@@ -35,9 +38,31 @@ def chained_names(chain: str) -> list[str]:
     return [*before, last]
 
 
-def _now(table: str, built_in: tuple[str, ...]) -> tuple[str, ...]:
+def _now(table: str, built_in: tuple[str, ...], home: str = "aggregators") -> tuple[str, ...]:
     """The names in a table, with those that were added to it, if it has been imported."""
-    return tuple(getattr(sys.modules.get("turncoat.federation.aggregators"), table, built_in))
+    return tuple(getattr(sys.modules.get(f"turncoat.federation.{home}"), table, built_in))
+
+
+def forges(selection: object) -> bool:
+    """Whether a selection is a gradient attack, which forges messages and flips no labels."""
+    return selection in _now("GRADIENT_ATTACKS", FORGED, "attacks")
+
+
+def imitated(selection: object) -> str | None:
+    """The attack that a selection such as "imitate:sign_flip" imitates; None for any other selection.
+
+    Raises:
+        TurncoatError: with the nearest name, if there is no such attack or it is none to imitate.
+    """
+    if not isinstance(selection, str) or not selection.startswith(f"{IMITATE}:"):
+        return None
+    name = selection.partition(":")[2]
+    if forges(name) and name not in IMITATED:
+        raise TurncoatError(
+            f"selection {shown(selection)}: {name!r} has no message against the honest ones to come near to; imitate"
+            f" one of: {', '.join(IMITATED)}"
+        )
+    return choose(name, IMITATED, "attack to imitate")
 
 
 def is_own(name: str) -> bool:

@@ -3,30 +3,12 @@
 import dataclasses
 
 from turncoat import defence
-from turncoat.attack.selection import PLANNED, find
+from turncoat.attack.names import PLANNED
 from turncoat.errors import TurncoatError
-from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.federation import Federation
-from turncoat.federation.imitation import imitated
-from turncoat.models.stack import Model
+from turncoat.federation.names import forges, imitated
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
-
-MESSAGES = 20  # replicas whose workers' messages are held at once
-GPU_TILES = 4  # times as many on a GPU, which has no cache to stay in but launches to share
-
-
-def check_selection(threat: Threat) -> None:
-    """Accept a threat's selection: a callable, a label selection by name, a gradient attack, or its imitation.
-
-    Raises:
-        TurncoatError: with the nearest name if there is none of that name.
-    """
-    if callable(threat.selection) or threat.selection in (*GRADIENT_ATTACKS, PLANNED):
-        return
-    if imitated(threat.selection):
-        return
-    find(threat.selection)
 
 
 def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
@@ -47,7 +29,7 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
                 f" {recipe.defence!r} trains with another loss: leave one of them out"
             )
     if not federation.workers:
-        if threat.selection in GRADIENT_ATTACKS:
+        if forges(threat.selection):
             raise TurncoatError(
                 f"selection {threat.selection!r} forges workers' messages: give workers and hostile, such as"
                 " workers = 10 and hostile = 2"
@@ -65,12 +47,6 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
             " do nothing: use sgd"
         )
     return dataclasses.replace(threat, write_access=k, placement="fixed")
-
-
-def tile_size(model: Model, federation: Federation, device: str) -> int:
-    """Replicas per stack: fewer in a federation, where every worker of every replica holds a message."""
-    size = min(model.tile, MESSAGES) if federation.workers else model.tile
-    return size * GPU_TILES if device.startswith("cuda") else size
 
 
 def why_unplanned(threat: Threat, recipe: Recipe) -> str:

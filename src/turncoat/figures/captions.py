@@ -6,7 +6,7 @@ import pandas as pd
 
 from turncoat.analysis.reached import SPOKEN, reached
 from turncoat.analysis.skill import NO_SKILL, lacks_skill
-from turncoat.attack.selection import STRONGEST
+from turncoat.attack.names import STRONGEST
 from turncoat.figures import cells
 from turncoat.figures.cells import Runs
 from turncoat.training.stability import UNSTABLE_STEP

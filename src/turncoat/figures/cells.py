@@ -11,7 +11,7 @@ from turncoat import errors
 from turncoat.analysis import pairs
 from turncoat.analysis.reached import reached
 from turncoat.analysis.strongest import strongest_rows
-from turncoat.attack.selection import STRONGEST
+from turncoat.attack.names import STRONGEST
 from turncoat.federation.federation import Federation
 from turncoat.fields import descriptions
 from turncoat.own_code import split

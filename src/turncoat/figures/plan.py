@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from turncoat import errors
 from turncoat.analysis.planned import plan as make
-from turncoat.attack.selection import PLANNED
+from turncoat.attack.names import PLANNED
 from turncoat.data.dataset import Dataset
 from turncoat.figures import captions, cells, grid, style
 from turncoat.planning.plan import Plan

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from turncoat.errors import TurncoatError, real, whole
-from turncoat.federation.threats import tile_size
+from turncoat.federation.tiles import tile_size
 from turncoat.models.stack import shapes
 from turncoat.sweep import checkpoints
 from turncoat.sweep.cells import Cell, key

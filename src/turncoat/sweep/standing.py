@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Container
 
 from turncoat.analysis.strongest import candidates
-from turncoat.attack.selection import STRONGEST
+from turncoat.attack.names import STRONGEST
 from turncoat.sweep.cells import Cell
 from turncoat.threat import GOALS
 

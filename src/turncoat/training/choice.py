@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from turncoat.attack.names import PLANNED
 from turncoat.attack.round import Quota, choose_flips, mean_gradient
-from turncoat.attack.selection import PLANNED, resolve
+from turncoat.attack.selection import resolve
 from turncoat.defences.guard import Guard
 from turncoat.direction import Params, targeted, untargeted
 from turncoat.federation import aware
-from turncoat.federation.imitation import imitated, nearest, wanted_message
+from turncoat.federation.imitation import nearest, wanted_message
+from turncoat.federation.names import imitated
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat

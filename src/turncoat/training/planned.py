@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.selection import PLANNED
+from turncoat.attack.names import PLANNED
 from turncoat.planning.planner import Planner
 from turncoat.planning.reach import Reach
 from turncoat.planning.realise import drawn_flips, fixed_flips

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from turncoat.attack.names import PLANNED
 from turncoat.attack.round import mean_gradient, scores_for
-from turncoat.attack.selection import PLANNED, Selection, flip_labels, resolve
+from turncoat.attack.selection import Selection, flip_labels, resolve
 from turncoat.direction import targeted, untargeted
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.randomness import generator
