@@ -5,8 +5,8 @@ import signal
 
 import pytest
 import torch
-from jaxtyping import config
 
+import sparing_checks  # before anything of turncoat is imported
 from clouds import blobs
 from turncoat import load
 
@@ -36,6 +36,5 @@ def digits():
 @pytest.fixture
 def as_users_run():
     """Without the shape and type checks of the tests, which would come before turncoat's own."""
-    config.update("jaxtyping_disable", True)
-    yield
-    config.update("jaxtyping_disable", False)
+    with sparing_checks.unchecked():
+        yield

@@ -7,6 +7,7 @@ from types import ModuleType
 import pandas as pd
 import pytest
 
+from sparing_checks import unchecked
 from turncoat.reproduce import extracts
 
 ROOT = Path(__file__).parents[2]
@@ -23,14 +24,16 @@ def pages() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def points() -> pd.DataFrame:
-    return extracts.read(ROOT / "results").points
+    with unchecked():  # of 36,000 rows
+        return extracts.read(ROOT / "results").points
 
 
 @pytest.mark.parametrize("page", ["docs/results.md", "README.md"])
 def test_every_figure_is_as_measured(page: str, pages: ModuleType, points: pd.DataFrame) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     assert len(pages.NUMBER.findall(text)) >= 4
-    assert pages.filled(text, points) == text
+    with unchecked():
+        assert pages.filled(text, points) == text
 
 
 def test_a_wrong_figure_is_put_right(pages: ModuleType, points: pd.DataFrame) -> None:
