@@ -233,7 +233,7 @@ def told(call, *args, **kwargs):
 
 
 def test_every_public_name_is_tried():
-    kinds = {"TurncoatError", "TurncoatWarning"}
+    kinds = {"TurncoatError", "TurncoatWarning", "DEFENCES"}  # the last is a table
     assert {call.__name__ for call in FIELDS} == set(turncoat.__all__) - kinds
 
 

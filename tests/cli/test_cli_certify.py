@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_said import Turncoat
 
@@ -30,7 +31,10 @@ def test_the_table_says_what_is_certified(turncoat: Turncoat) -> None:
 
 
 def test_the_picture_has_what_is_certified_and_what_is_reached(turncoat: Turncoat, tmp_path: Path) -> None:
-    said = turncoat("certify", "--partitions", 20, "-o", "c.svg", "--json")
+    digits = load("digits")
+    few = {"x": digits.x[:300], "y": digits.y[:300], "x_test": digits.x_test, "y_test": digits.y_test}
+    np.savez("few.npz", **few)
+    said = turncoat("certify", "--dataset", "few.npz", "--partitions", 20, "-o", "c.svg", "--json")
     assert said.status == 0 and said.err == ""
     found = json.loads(said.out)
     assert found["attacked_accuracy"].keys() == found["undefended_accuracy"].keys()

@@ -6,7 +6,10 @@ import pytest
 
 import turncoat
 from turncoat import Recipe, Threat
+from turncoat.certificates.certify import hold
+from turncoat.certificates.seen_from_above import undefended, voters_attacked
 from turncoat.federation.federation import POOLED
+from turncoat.figures.certificate import Reached
 from turncoat.figures.plan import Drawn
 from turncoat.sweep.cells import Cell
 from turncoat.sweep.problem import Problem
@@ -41,6 +44,27 @@ def matrix_curves(curves: pd.DataFrame) -> pd.DataFrame:
         rows = curves[(curves["write_access"] == 0) | cell]
         parts.append(rows.assign(aggregator=aggregator, local_budget=1.0))
     return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def defended_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Every defence stands for another local budget of the real run, so that numbers differ."""
+    parts = []
+    for defence, b in (("none", 1.0), ("knn:5", 0.5), ("gce:0.3", 0.25)):
+        cell = (curves["write_access"] == 0.8) & (curves["local_budget"] == b)
+        rows = curves[(curves["write_access"] == 0) | cell]
+        parts.append(rows.assign(defence=defence, local_budget=1.0))
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def reached() -> Reached:
+    """A certificate for digits, and what attacks reach there with a few flips."""
+    data, flips = turncoat.load("digits"), (0, 12, 120)
+    found = turncoat.certify(data, partitions=24)
+    of = hold(data, found.model, found.method, 24, found.features, None, None, 0)
+    plain = undefended(data, "logistic", flips, ["class_by_class"])
+    return Reached(found, voters_attacked(of, data, flips), plain)
 
 
 @pytest.fixture(scope="session")
