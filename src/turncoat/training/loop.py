@@ -1,6 +1,6 @@
 """The loop in which attack and training alternate, for a whole stack of replicas at once."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -25,17 +25,19 @@ def advance(task: Task, state: RunState, watch: Callable[[], None] | None = None
 
     At every yield ``state`` holds all that is needed to go on; ``watch`` is called once before each epoch.
     """
-    player: replay.Replay | None = None
+    kept: list[replay.Replay] = []
     while state.epoch < task.recipe.epochs and len(state.alive):
         if watch is not None and state.row == 0:
             watch()
-        player = yield from one_epoch(task, state, player)
+        yield from one_epoch(task, state, kept)
 
 
-def one_epoch(
-    task: Task, state: RunState, player: replay.Replay | None = None
-) -> Generator[int, None, replay.Replay | None]:
-    """Train to the end of the epoch that ``state`` is in; with what was recorded of its steps, for the next one."""
+def one_epoch(task: Task, state: RunState, kept: list[replay.Replay] | None = None) -> Iterator[int]:
+    """Train to the end of the epoch that ``state`` is in; ``kept`` holds what was recorded of its steps, if anything.
+
+    Nobody else may hold it: a recording is let go before the next is made, see ``replay.cuda_graph``.
+    """
+    kept = [] if kept is None else kept
     many = replay.STEPS if replay.suits(task) else 1
     if state.row == 0:
         begin_epoch(task, state)
@@ -43,15 +45,14 @@ def one_epoch(
         if len(rows) == 1:
             task.way.step(task, state, rows[0])
         else:
-            if player is not None and not player.fits(state):
-                player = None  # before the next one is made: see replay.cuda_graph
-            if player is None:
-                player = replay.Replay(task, state, replay.cuda_graph)
-            player(state, rows)
+            if kept and not kept[0].fits(state):
+                kept.clear()
+            if not kept:
+                kept.append(replay.Replay(task, state, replay.cuda_graph))
+            kept[0](state, rows)
         state.row = end
         yield len(state.alive) * len(rows)
     finish_epoch(task, state)
-    return player
 
 
 def begin_epoch(task: Task, state: RunState) -> None:
