@@ -1,5 +1,6 @@
 """A hostile client: its flips are those of worst_flips, its training gets them, and nothing of them stays."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -14,7 +15,8 @@ from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from one_process import Here, instruction
 
-from turncoat import FlippedLabels, TurncoatError, worst_flips
+import turncoat
+from turncoat import FlippedLabels, Recipe, Threat, TurncoatError, from_arrays, worst_flips
 from turncoat.attack import SELECTIONS
 from turncoat.flower import RobustStrategy, flipped, hostile
 from turncoat.randomness import generator
@@ -136,6 +138,39 @@ def test_a_direction_of_ones_own():
     assert app.seen[0] == worst_flips(module, x, y, 10, direction=toward).labels.tolist()
 
 
+@pytest.fixture(scope="module")
+def plan():
+    draw = torch.Generator().manual_seed(9)
+    x, y = torch.randn(60, 4, generator=draw), torch.randint(CLASSES, (60,), generator=draw)
+    data = from_arrays(x.numpy(), y.numpy(), x_test=x.numpy(), y_test=y.numpy())
+    return turncoat.plan(data, threat=Threat(1.0, 0.5), recipe=Recipe(epochs=4, learning_rate=0.5), rounds=8)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("server_round", [1, 4])
+def test_a_plan_is_followed_round_by_round(saved, server_round, plan, tmp_path):
+    plan.save(tmp_path / "plan.npz")
+    given = str(tmp_path / "plan.npz") if saved else plan
+    app = app_of(hostile(make, examples, clients=1, selection="planned", plan=given))
+    reply, context = sent_to(app, server_round=server_round)
+    x, y = examples(context).tensors
+    draw = generator(0, "selection", server_round, 0)
+    wanted = plan.flips(x, y, range(20), server_round - 1, draw)
+    assert app.seen == [wanted.tolist()] and 0 < int((wanted != y).sum()) <= 10
+    report = reply.content["turncoat"]
+    assert (report["selection"], report["local-budget"]) == ("planned", 0.5)
+    assert report["flips"] == int((wanted != y).sum())
+
+
+def test_a_plan_that_is_chosen_once_stays(plan):
+    made = dataclasses.replace(plan.made, threat=dataclasses.replace(plan.made.threat, schedule="once"))
+    once = turncoat.Plan(made, plan.policy)
+    app = app_of(hostile(make, examples, clients=1, selection="planned", plan=once))
+    for server_round in (1, 3):
+        sent_to(app, server_round=server_round)
+    assert app.seen[0] == app.seen[1]
+
+
 def test_the_data_set_is_ours_only_where_the_client_is_hostile():
     kinds = []
     app = ClientApp(mods=[hostile(make, examples, clients=1)])
@@ -214,11 +249,31 @@ class TestBadInput:
             ({"seed": 0.5}, "seed is 0.5"),
             ({"sellection": "optimal"}, "no argument 'sellection'; did you mean 'selection'"),
             ({"model": "mlp"}, "model is 'mlp', but must be a function"),
+            ({"selection": "planned"}, r"follows a plan: give plan='plan.npz', the file of turncoat.plan"),
+            ({"plan": "plan.npz"}, "selection 'optimal' does not follow it: set selection='planned'"),
+            ({"selection": "planned", "plan": 3}, "plan is 3, but must be a Plan or the file of one"),
+            ({"selection": "planned", "plan": "gone.npz"}, "gone.npz"),
         ],
     )
     def test_what_is_refused_when_the_app_is_made(self, as_users_run, arguments, told):
         with pytest.raises(TurncoatError, match=told):
             hostile(**{"model": make, "data": examples, "clients": 1} | arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"local_budget": 0.3}, {"direction": lambda module, context: {}}])
+def test_a_plan_has_a_budget_and_a_direction_of_its_own(as_users_run, arguments, plan):
+    with pytest.raises(TurncoatError, match=r"here 0\.5: leave direction and local_budget out"):
+        hostile(make, examples, 1, selection="planned", plan=plan, **arguments)
+
+
+def test_a_plan_of_other_examples_ends_the_run(plan):
+    def wider(context):
+        return TensorDataset(torch.randn(6, 5), torch.tensor([0, 1, 1, 0, 2, 0]))
+
+    app = app_of(hostile(lambda: nn.Linear(5, 3), wider, clients=1, selection="planned", plan=plan), wider)
+    arrays = ArrayRecord(nn.Linear(5, 3).state_dict())
+    (reply,) = Here(app, 1).send_and_receive([instruction(arrays)])
+    assert reply.has_error() and "x has 5 features, but the plan was made for 4" in reply.error.reason
 
 
 def test_flips_outlive_the_trip_through_flower_s_records():

@@ -20,6 +20,7 @@ def attack(message: Message, context: Context, call_next):
         selection=config["selection"],
         local_budget=config["budget"],
         seed=config["seed"],
+        plan=config["plan"] or None,
     )
     return mod(message, context, call_next)
 

@@ -7,15 +7,17 @@ app = ClientApp(mods=[hostile(Net, my_examples, clients=3)])
 
 import dataclasses
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import torch
 from flwr.app import ConfigRecord, Context, Message, MessageType
 from flwr.clientapp.typing import ClientAppCallable, Mod
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from turncoat import errors
+from turncoat.attack.names import PLANNED
 from turncoat.attack.selection import OwnSelection, resolve
 from turncoat.attack.worst_flips import Flips, worst_flips
 from turncoat.direction import Params
@@ -23,6 +25,7 @@ from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.flower import handover
 from turncoat.flower.refusals import refused
+from turncoat.planning.plan import Plan
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 
@@ -42,6 +45,7 @@ class _Attacker:
     threat: Threat
     direction: Direction | None
     seed: int
+    plan: Plan | None
 
 
 @errors.known_arguments
@@ -54,6 +58,7 @@ def hostile(
     local_budget: float = 1.0,
     direction: Direction | None = None,
     seed: int = 0,
+    plan: Plan | str | Path | None = None,
 ) -> Mod:
     """A mod for a ``ClientApp`` that makes some of its clients hostile, round by round, by labels alone.
 
@@ -62,6 +67,8 @@ def hostile(
     a collection, or whoever ``clients(context)`` is true of. Each flips at most the share ``local_budget`` of its
     labels, by a rule of ``turncoat.attack.SELECTIONS`` or one's own, to the harm of Δ = ``direction(module, context)``;
     without one, of minus its own honest gradient. The training takes the flips by ``flipped(dataset, context)``.
+    Selection "planned" follows a ``plan`` of the whole training, or the file that its ``save`` wrote: it has a budget
+    and a direction of its own, and what it holds for its round r is done in the server's round r + 1.
 
     Raises:
         TurncoatError: for a value that can't be one. A client whose data or model do not fit, or whose training never
@@ -77,10 +84,12 @@ def hostile(
         raise TurncoatError(
             f"selection {selection!r} forges messages, but a hostile client only flips labels: use 'optimal'"
         )
-    resolve(selection)
-    attacker = _Attacker(
-        model, data, Threat(1.0, local_budget, selection=selection), direction, errors.whole(seed, "seed")
-    )
+    if followed := _plan(selection, plan, local_budget, direction):
+        local_budget = followed.made.threat.local_budget
+    else:
+        resolve(selection)
+    threat = Threat(1.0, local_budget, selection=selection)
+    attacker = _Attacker(model, data, threat, direction, errors.whole(seed, "seed"), followed)
 
     def mod(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
         if not message.metadata.message_type.startswith(MessageType.TRAIN):
@@ -114,6 +123,27 @@ def _trained(
     return reply
 
 
+def _plan(selection: object, plan: object, local_budget: float, direction: object) -> Plan | None:
+    """The plan to follow, if one is to be followed."""
+    if (selection == PLANNED) != (plan is not None):
+        raise TurncoatError(
+            "selection 'planned' follows a plan: give plan='plan.npz', the file of turncoat.plan(...).save('plan.npz')"
+            if plan is None
+            else f"a plan is given, but selection {errors.shown(selection)} does not follow it: set selection='planned'"
+        )
+    if plan is None:
+        return None
+    if not isinstance(plan, Plan | str | Path):
+        raise TurncoatError(f"plan is {errors.shown(plan)}, but must be a Plan or the file of one")
+    found = plan if isinstance(plan, Plan) else Plan.load(plan)
+    own = found.made.threat.local_budget
+    if direction is not None or local_budget not in (1.0, own):
+        raise TurncoatError(
+            f"a plan has its own direction and local budget, here {own:g}: leave direction and local_budget out"
+        )
+    return found
+
+
 _FORMS = {"model": "lambda: Net()", "data": "lambda context: my_dataset"}
 
 
@@ -139,14 +169,32 @@ def _chosen(attacker: _Attacker, message: Message, context: Context) -> Flips:
     module = _loaded(attacker.model(), message)
     loader, size = _read(attacker.data(context))
     aim = attacker.direction
+    rule = attacker.threat.selection
+    if attacker.plan is not None:
+        rule = _following(attacker.plan, loader, _turn(message) - 1)
     return worst_flips(
         module,
         loader,
         flips=attacker.threat.allowance(size),
         direction="untargeted" if aim is None else aim(module, context),
-        selection=attacker.threat.selection,
-        generator=_draw(attacker.seed, message, context),
+        selection=rule,
+        generator=_draw(attacker.seed, message, context, attacker.plan),
     )
+
+
+def _following(plan: Plan, loader: DataLoader, turn: int) -> OwnSelection:
+    """The rule that takes a round's labels from the plan, whatever this round alone would want."""
+    try:
+        x = torch.cat([inputs for inputs, _ in loader])
+    except TypeError as error:
+        raise TurncoatError(
+            "a plan is about examples of one tensor, but these have several inputs"
+        ) from error
+
+    def planned(scores: Tensor, labels: Tensor, flips: int, generator: torch.Generator) -> Tensor:
+        return plan.flips(x, labels, range(len(labels)), turn, generator)
+
+    return planned
 
 
 def _read(dataset: Any) -> tuple[DataLoader, int]:
@@ -173,8 +221,15 @@ def _loaded(module: nn.Module, message: Message) -> nn.Module:
     return module
 
 
-def _draw(seed: int, message: Message, context: Context) -> torch.Generator:
-    """Random rules draw anew each round, the same in every run of the seed."""
+def _draw(seed: int, message: Message, context: Context, plan: Plan | None) -> torch.Generator:
+    """Random rules draw anew each round, the same in every run of the seed; flips that are chosen once, once."""
+    once = plan is not None and plan.made.threat.schedule == "once"
+    who = context.node_config.get("partition-id", context.node_id)
+    return generator(seed, "selection", 0 if once else _turn(message), int(who))
+
+
+def _turn(message: Message) -> int:
+    """The server's round, from 1."""
     rounds = [
         record["server-round"]
         for record in message.content.config_records.values()
@@ -184,8 +239,7 @@ def _draw(seed: int, message: Message, context: Context) -> torch.Generator:
         raise TurncoatError(
             "the message says no 'server-round': let the strategy put it into the train config"
         )
-    who = context.node_config.get("partition-id", context.node_id)
-    return generator(seed, "selection", int(rounds[0]), int(who))
+    return int(rounds[0])
 
 
 def _report(threat: Threat, flips: Flips) -> ConfigRecord:
