@@ -11,7 +11,7 @@ import torch
 from cut import CELLS, Rows, rows
 
 from turncoat import TurncoatError
-from turncoat.sweep import experiment, on_ray, runner
+from turncoat.sweep import experiment, on_ray, ray_cluster, runner
 from turncoat.sweep.runner import INTERVAL
 
 
@@ -91,7 +91,7 @@ class Ray:
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ray]:
     def made(*given: Any) -> Ray:
         ray = Ray(*given)
-        monkeypatch.setattr(on_ray, "_library", lambda: ray)
+        monkeypatch.setattr(ray_cluster, "library", lambda: ray)
         return ray
 
     monkeypatch.setattr(on_ray, "PROGRESS", 0.0)
@@ -195,7 +195,9 @@ def test_no_cluster_at_the_address(
         raise ConnectionError("nobody\nis there")
 
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(on_ray, "_library", lambda: SimpleNamespace(is_initialized=lambda: False, init=init))
+    monkeypatch.setattr(
+        ray_cluster, "library", lambda: SimpleNamespace(is_initialized=lambda: False, init=init)
+    )
     asked = experiment.experiment({"epochs": 1, "seeds": 1, "write_access": 0.5})
     with pytest.raises(TurncoatError, match=said) as caught:
         runner.sweep(asked, tmp_path / "s.db", ray=address)

@@ -5,16 +5,13 @@ checkpoint that it told: nothing is trained otherwise for being trained twice.
 """
 
 import dataclasses
-import importlib
 import inspect
 import itertools
-import logging
-import os
 import socket
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,40 +20,15 @@ import torch
 import turncoat
 from turncoat.data.dataset import Dataset
 from turncoat.errors import TurncoatError, reason
+from turncoat.sweep import ray_cluster
 from turncoat.sweep.executor import Event, Job, Pace, bundles, described, here
 from turncoat.sweep.prepared import checked, read
 from turncoat.sweep.problem import Problem
 from turncoat.sweep.unit import Checkpoint, Trained
 
-ANY = "any"  # the cluster that is there, or else one that is started on this machine for the sweep
-AUTO = "auto"  # the cluster that is there
 PROGRESS = 1.0  # seconds between two words of how far a stack is
 LOOK = 5.0  # seconds between two looks at how large the cluster is
 LOSSES = 3  # of one bundle with nothing told between them, after which it is at fault itself
-
-
-@contextmanager
-def cluster(address: str, device: str) -> Iterator[None]:
-    """While inside, Ray is connected; a connection that the caller has made is left as it is.
-
-    Raises:
-        TurncoatError: if Ray is not installed, no cluster answers there, or it can't train on such a device.
-    """
-    ray = _library()
-    own = not ray.is_initialized()
-    if own:
-        _connect(ray, address)
-    try:
-        if device not in ("cpu", "cuda"):
-            raise TurncoatError(
-                f"device is {device!r}, but on a cluster it is cpu or cuda: Ray deals the GPUs out"
-            )
-        if device == "cuda" and not ray.cluster_resources().get("GPU"):
-            raise TurncoatError("device is cuda, but no node of the cluster has a GPU; take cpu")
-        yield
-    finally:
-        if own:
-            ray.shutdown()
 
 
 def on_ray(
@@ -70,7 +42,7 @@ def on_ray(
     Raises:
         TurncoatError: if a task is lost again and again; and whatever goes wrong in one.
     """
-    ray = _library()
+    ray = ray_cluster.library()
     cpus = cpus or _share(ray, device, most)
     tasks = _Tasks(ray, dataclasses.replace(pace, progress=PROGRESS), cpus, int(device == "cuda"))
     waiting = bundles(jobs)
@@ -183,7 +155,7 @@ class Fetched:
 
     def __call__(self, problem: Problem) -> Dataset:
         """Bring them to this process."""
-        found: Dataset = _library().get(self.reference)
+        found: Dataset = ray_cluster.library().get(self.reference)
         return found
 
 
@@ -208,52 +180,3 @@ def _share(ray: Any, device: str, most: int | None) -> int:
         return 1
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     return max(1, min([sum(nodes) // most, *(cpus for cpus in nodes if cpus)]))
-
-
-def _library() -> Any:
-    with suppress(ImportError):
-        ray = importlib.import_module("ray")
-        if hasattr(ray, "init"):  # a folder of that name, such as Ray makes in /tmp, can be imported too
-            return ray
-    raise TurncoatError("--ray needs Ray, which is not installed: pip install 'turncoat[ray]'")
-
-
-def _connect(ray: Any, address: str) -> None:
-    """Connect to the cluster at this address, or start one.
-
-    Raises:
-        TurncoatError: if none answers there.
-    """
-    named = os.environ.get("RAY_ADDRESS", address) if address in (ANY, AUTO) else address
-    if named not in (ANY, AUTO):
-        _refuse_silence(named)
-    try:
-        ray.init(
-            address=None if named == ANY else named,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise _silent(named, reason(error)) from error
-
-
-def _refuse_silence(address: str) -> None:
-    """Refuse what is no address, and one at which nobody listens: Ray itself would wait for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or "/" in address or not port.isdecimal():
-        raise TurncoatError(
-            f"--ray {address}: no address of a cluster; write HOST:PORT, or --ray alone for the cluster that is there,"
-            " after FILE; from outside a cluster: ray job submit"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise _silent(address, str(error)) from error
-
-
-def _silent(address: str, why: str) -> TurncoatError:
-    return TurncoatError(
-        f"--ray {address}: no Ray cluster answers there ({why}); start one with: ray start --head, or type --ray alone"
-        " for one on this machine's cores"
-    )

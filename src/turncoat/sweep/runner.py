@@ -17,9 +17,10 @@ from turncoat.sweep.cells import Cell, key
 from turncoat.sweep.executor import Executor, Job, Pace, here
 from turncoat.sweep.experiment import Experiment, cells
 from turncoat.sweep.lock import alone
-from turncoat.sweep.on_ray import cluster, on_ray
+from turncoat.sweep.on_ray import on_ray
 from turncoat.sweep.prepared import prepared, read
 from turncoat.sweep.processes import processes
+from turncoat.sweep.ray_cluster import cluster
 from turncoat.sweep.stacks import Stack, by_seed, stacks
 from turncoat.sweep.store import Store, known_keys, open_store
 from turncoat.sweep.unit import Checkpoint, Trained, start
