@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -74,6 +74,20 @@ class Way(Protocol):
         """Room for what is looked at while training: (looks, replicas, workers, signs)."""
 
 
+@runtime_checkable
+class Planning(Protocol):
+    """What some attackers of a stack have planned for the whole training."""
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """Whose plan it is."""
+
+    def labels(
+        self, replica: int, threat: Threat, rows: Rows, turn: int, parts: tuple[tuple[int, int], ...]
+    ) -> Iterator[tuple[int, int, Int[Tensor, " m"]]]:
+        """One attacker's labels in a round, for each of the parts of the order that it may write to."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
     """The constants of a stack: one model, one recipe, one seed, one threat per replica."""
@@ -92,7 +106,7 @@ class Task:
     y_held: Tensor
     target: Params | None = None  # a stack of one: where a targeted attacker steers to
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
-    plans: Sequence[Any] | None = None  # of attackers that plan the whole training
+    plans: Sequence[Planning] | None = None  # of attackers that plan the whole training
     guard: Guard | None = None  # what the learner does against wrong labels, beside its loss
 
     @property
