@@ -74,6 +74,7 @@ def test_missing_data_are_named_with_the_command_that_fetches_them(
 
 
 @needs_mnist
+@pytest.mark.usefixtures("as_users_run")
 def test_an_artefact_from_training_to_verdicts(
     turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
