@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from flwr.app import ConfigRecord, Context, Message, MessageType
 from flwr.clientapp.typing import ClientAppCallable, Mod
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from turncoat import errors
-from turncoat.attack.names import PLANNED
 from turncoat.attack.selection import OwnSelection, resolve
 from turncoat.attack.worst_flips import Flips, worst_flips
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.flower import handover
+from turncoat.flower.following import following, to_follow
 from turncoat.flower.refusals import refused
 from turncoat.planning.plan import Plan
 from turncoat.randomness import generator
@@ -84,7 +84,7 @@ def hostile(
         raise TurncoatError(
             f"selection {selection!r} forges messages, but a hostile client only flips labels: use 'optimal'"
         )
-    if followed := _plan(selection, plan, local_budget, direction):
+    if followed := to_follow(selection, plan, local_budget, direction):
         local_budget = followed.made.threat.local_budget
     else:
         resolve(selection)
@@ -123,27 +123,6 @@ def _trained(
     return reply
 
 
-def _plan(selection: object, plan: object, local_budget: float, direction: object) -> Plan | None:
-    """The plan to follow, if one is to be followed."""
-    if (selection == PLANNED) != (plan is not None):
-        raise TurncoatError(
-            "selection 'planned' follows a plan: give plan='plan.npz', the file of turncoat.plan(...).save('plan.npz')"
-            if plan is None
-            else f"a plan is given, but selection {errors.shown(selection)} does not follow it: set selection='planned'"
-        )
-    if plan is None:
-        return None
-    if not isinstance(plan, Plan | str | Path):
-        raise TurncoatError(f"plan is {errors.shown(plan)}, but must be a Plan or the file of one")
-    found = plan if isinstance(plan, Plan) else Plan.load(plan)
-    own = found.made.threat.local_budget
-    if direction is not None or local_budget not in (1.0, own):
-        raise TurncoatError(
-            f"a plan has its own direction and local budget, here {own:g}: leave direction and local_budget out"
-        )
-    return found
-
-
 _FORMS = {"model": "lambda: Net()", "data": "lambda context: my_dataset"}
 
 
@@ -171,7 +150,7 @@ def _chosen(attacker: _Attacker, message: Message, context: Context) -> Flips:
     aim = attacker.direction
     rule = attacker.threat.selection
     if attacker.plan is not None:
-        rule = _following(attacker.plan, loader, _turn(message) - 1)
+        rule = following(attacker.plan, loader, _turn(message) - 1)
     return worst_flips(
         module,
         loader,
@@ -180,21 +159,6 @@ def _chosen(attacker: _Attacker, message: Message, context: Context) -> Flips:
         selection=rule,
         generator=_draw(attacker.seed, message, context, attacker.plan),
     )
-
-
-def _following(plan: Plan, loader: DataLoader, turn: int) -> OwnSelection:
-    """The rule that takes a round's labels from the plan, whatever this round alone would want."""
-    try:
-        x = torch.cat([inputs for inputs, _ in loader])
-    except TypeError as error:
-        raise TurncoatError(
-            "a plan is about examples of one tensor, but these have several inputs"
-        ) from error
-
-    def planned(scores: Tensor, labels: Tensor, flips: int, generator: torch.Generator) -> Tensor:
-        return plan.flips(x, labels, range(len(labels)), turn, generator)
-
-    return planned
 
 
 def _read(dataset: Any) -> tuple[DataLoader, int]:
