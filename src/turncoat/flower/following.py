@@ -17,8 +17,8 @@ def to_follow(selection: object, plan: object, local_budget: float, direction: o
     """The plan that a hostile client follows, if it follows one.
 
     Raises:
-        TurncoatError: for a plan without the selection "planned" or that without a plan, for a file that is none, or for
-            a budget or direction beside it.
+        TurncoatError: for a plan without the selection "planned" or that without a plan, for a file that is none, or
+            for a budget or direction beside it.
     """
     if (selection == PLANNED) != (plan is not None):
         raise TurncoatError(
