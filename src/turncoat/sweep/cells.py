@@ -1,6 +1,7 @@
 """A cell: one run of one model under one threat with one seed, resolved in full, and its key."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -34,7 +35,10 @@ class Cell:
 PARTS: dict[str, Any] = {f.name: f.type for f in dataclasses.fields(Cell) if dataclasses.is_dataclass(f.type)}
 """The dataclasses of described fields that a cell is made of; their fields are the keys of experiment files."""
 
-KEYS: dict[str, str] = {name: part for part, cls in PARTS.items() for name in descriptions(cls)}
+NAMES: dict[str, tuple[str, ...]] = {part: tuple(descriptions(cls)) for part, cls in PARTS.items()}
+"""The described fields of each part."""
+
+KEYS: dict[str, str] = {name: part for part, names in NAMES.items() for name in names}
 """Every key of an experiment that can be swept, and the part it belongs to."""
 
 HOW: tuple[str, ...] = tuple(descriptions(Threat))
@@ -88,10 +92,19 @@ def from_config(flat: Config) -> Cell:
     """
     flat = complete(flat)
     try:
-        parts = {part: cls(**{name: flat[name] for name in descriptions(cls)}) for part, cls in PARTS.items()}
-    except TurncoatError as error:  # it was valid when it was written
+        parts = {part: _part(part, *(flat[name] for name in names)) for part, names in NAMES.items()}
+    except (
+        TurncoatError,
+        TypeError,
+    ) as error:  # it was valid when it was written; no value now is a list or a table
         raise newer(str(error)) from error
     return Cell(**parts, seed=flat["seed"], fingerprint=flat["fingerprint"])
+
+
+@functools.lru_cache(maxsize=10_000, typed=True)
+def _part(part: str, *values: Any) -> Any:
+    """A part with these values; of thousands of cells most share theirs, and each is judged once."""
+    return PARTS[part](**dict(zip(NAMES[part], values, strict=True)))
 
 
 def short(fingerprint: str) -> str:
