@@ -5,8 +5,9 @@
 (a) loop     the loop a researcher would write in plain PyTorch, one cell at a time
 (b) turncoat the engine's own steps: a stack of cells, each with its own labels
 (c) products the two matrix products of a step alone, in their fastest layout: the ceiling
+(d) low      the engine's steps with precision "bfloat16", where the processor has such products
 
-The three take turns, and each figure is the median over the turns, so that other work on the machine hits all
+They take turns, and each figure is the median over the turns, so that other work on the machine hits all
 of them alike. A replica-step is one mini-batch step of one cell.
 """
 
@@ -24,12 +25,13 @@ import torch
 
 from turncoat.data.dataset import Dataset
 from turncoat.models import build
+from turncoat.models import products as of_a_step
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance, begin_epoch
 from turncoat.training.pooled import plain_step
 from turncoat.training.stack import material, stack_run, tiles
-from turncoat.training.task import RunState, Task, start
+from turncoat.training.task import Task, start
 
 CELLS, EXAMPLES, TESTS, PIXELS, CLASSES, BATCH = 100, 60_000, 10_000, 784, 10, 64
 TURNS, STEPS = 9, 40
@@ -61,17 +63,21 @@ def plain_loop(data: Dataset) -> Callable[[], int]:
     return steps
 
 
-def stacks(data: Dataset) -> list[tuple[Task, Task]]:
+def stacks(data: Dataset, precision: str = "float32") -> list[tuple[Task, Task]]:
     """The stacks that the engine makes of 100 attacked cells, and the same without an attacker."""
     made = material(build("logistic", data), data, "cpu")
     cells = (Threat(write_access=0.25),) * CELLS
-    attacked = [stack_run(made, Recipe(epochs=1), 0, tile).task for tile in tiles(cells, made.model.tile)]
+    recipe = Recipe(epochs=1, precision=precision)
+    attacked = [stack_run(made, recipe, 0, tile).task for tile in tiles(cells, made.model.tile)]
     return [(task, dataclasses.replace(task, threats=(CLEAN,) * len(task.threats))) for task in attacked]
 
 
-def engine(parts: list[tuple[Task, RunState]]) -> Callable[[], int]:
+def engine(data: Dataset, precision: str = "float32") -> Callable[[], int]:
     """One call takes STEPS steps of every cell."""
     order = torch.randperm(EXAMPLES)
+    parts = [(honest, start(honest)) for _, honest in stacks(data, precision)]
+    for task, state in parts:
+        begin_epoch(task, state)
 
     def steps() -> int:
         for task, state in parts:
@@ -151,19 +157,20 @@ def train_for_peak() -> None:
 def measure() -> dict[str, float]:
     """All figures of this benchmark."""
     data = mnist_shaped()
-    parts = [(honest, start(honest)) for _, honest in stacks(data)]
-    for task, state in parts:
-        begin_epoch(task, state)
     contestants = {
         "loop": plain_loop(data),
-        "turncoat": engine(parts),
-        "products": products(len(parts[0][0].threats)),
+        "turncoat": engine(data),
+        "products": products(len(stacks(data)[0][0].threats)),
     }
+    low = of_a_step.has_bfloat16(torch.device("cpu"))
+    if low:
+        contestants["low"] = engine(data, "bfloat16")
     turns = list(take_turns(contestants))
     rates = {f"{name}_per_second": statistics.median(t[name] for t in turns) for name in contestants}
     return rates | {
         "speedup_over_loop": statistics.median(t["turncoat"] / t["loop"] for t in turns),
         "share_of_matmul_speed": statistics.median(t["turncoat"] / t["products"] for t in turns),
+        **({"bf16_over_f32": statistics.median(t["low"] / t["turncoat"] for t in turns)} if low else {}),
         "attack_over_epoch": attack_over_epoch(data),
         "peak_gib": peak_memory(),
     }

@@ -166,6 +166,7 @@ FIELDS = {
         "weight_decay",
         "patience",
         "held_out",
+        "precision",
     ],
     Federation: [
         "workers",

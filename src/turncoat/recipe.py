@@ -4,6 +4,7 @@ import dataclasses
 
 from turncoat import defence, errors
 from turncoat.fields import described
+from turncoat.precision import FLOAT32, PRECISIONS
 
 OPTIMIZERS = ("sgd", "adam")
 
@@ -30,9 +31,15 @@ class Recipe:
         "what the learner does against wrong labels, such as gce:0.7, knn:10, gold:500, redundancy:3 or a chain of"
         " them with +",
     )
+    precision: str = described(
+        FLOAT32,
+        "numbers that products of steps and rounds are taken in; parameters stay in float32",
+        PRECISIONS,
+    )
 
     def __post_init__(self) -> None:
         errors.choose(self.optimizer, OPTIMIZERS, "optimizer")
+        errors.choose(self.precision, PRECISIONS, "precision")
         for name, number in (
             ("epochs", errors.whole(self.epochs, "epochs", 1)),
             ("batch_size", errors.whole(self.batch_size, "batch_size", 1)),

@@ -79,6 +79,7 @@ def test_defaults_stay_as_they_are() -> None:
         "patience": 0,
         "held_out": 0.1,
         "defence": "none",
+        "precision": "float32",
         "workers": 0,
         "hostile": 0,
         "partition": "iid",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from turncoat import defence
+from turncoat import defence, precision
 from turncoat.attack.names import PLANNED
 from turncoat.errors import TurncoatError
 from turncoat.federation.federation import Federation
@@ -21,6 +21,7 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
     if threat.selection == PLANNED and (why := why_unplanned(threat, recipe)):
         raise TurncoatError(why)
     defence.refuse(recipe.defence, bool(federation.workers), threat.schedule, recipe.patience)
+    precision.refuse(recipe.precision, recipe.defence != defence.NONE, bool(federation.workers))
     if imitated(threat.selection):
         _check_imitation(threat, federation)
         if recipe.defence != defence.NONE:

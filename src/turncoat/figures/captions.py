@@ -71,6 +71,8 @@ def setting(rows: pd.DataFrame) -> str:
     ]
     if first.get("patience"):
         words.append(f"early stopping after {first['patience']}")
+    if first.get("precision", "float32") != "float32":
+        words.append(f"products in {first['precision']}")
     if first.get("defence", "none") != "none":
         words.append(f"defence {first['defence']}")
     pooled = "workers" in first and not first["workers"]

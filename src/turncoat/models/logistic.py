@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turncoat.direction import Params
 from turncoat.losses import residual, through_softmax
+from turncoat.models.products import add_product, product
 from turncoat.models.span import Span
 from turncoat.models.stack import Model, Pullback
 
@@ -45,13 +46,13 @@ def logistic(features: int, classes: int) -> Model:
 
     def project(params: Params, x: Tensor) -> Float[Tensor, "n c r"]:
         weight = params[WEIGHT]
-        z = (x @ weight.flatten(1)).view(len(x), rows, weight.shape[2])
+        z = product(x, weight.flatten(1)).view(len(x), rows, weight.shape[2])
         return z if rows > 1 else torch.cat([torch.zeros_like(z), z], 1)
 
     def pullback(params: Params, x: Tensor) -> Pullback:
         def pull(residual: Tensor, into: Params, weight: float) -> None:
             rest = own_rows(residual, rows).reshape(len(x), -1)
-            into[WEIGHT].flatten(1).addmm_(x.T, rest, alpha=weight)
+            add_product(into[WEIGHT].flatten(1), x.T, rest, weight)
 
         return pull
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from turncoat.direction import Params
 from turncoat.losses import through_softmax
 from turncoat.models.logistic import with_bias
+from turncoat.models.products import add_product, product
 from turncoat.models.stack import Model, Pullback
 
 HIDDEN, WEIGHT, BIAS = "hidden", "weight", "bias"
@@ -114,7 +115,7 @@ def hessian_product(
     into[WEIGHT].baddbmm_(rest_moved, active.transpose(1, 2), alpha=weight)
     into[WEIGHT].baddbmm_(rest, moved.transpose(1, 2), alpha=weight)
     into[BIAS].add_(rest_moved.sum(2, keepdim=True), alpha=weight)
-    into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
+    add_product(into[HIDDEN].view(-1, x.shape[1]), back.view(-1, len(x)), x, weight)
 
 
 def label_norms(
@@ -137,7 +138,7 @@ def label_norms(
 
 def _pullback(params: Params, x: Tensor, active: Float[Tensor, "r h n"]) -> Pullback:
     def add_first(into: Params, back: Float[Tensor, "r h n"], weight: float) -> None:
-        into[HIDDEN].view(-1, x.shape[1]).addmm_(back.view(-1, len(x)), x, alpha=weight)
+        add_product(into[HIDDEN].view(-1, x.shape[1]), back.view(-1, len(x)), x, weight)
 
     return _pullback_through(params, active, add_first)
 
@@ -160,7 +161,7 @@ def _pullback_through(
 
 
 def _first(weight: Float[Tensor, "r h d1"], x: Float[Tensor, "n d1"]) -> Float[Tensor, "r h n"]:
-    return torch.mm(weight.flatten(0, 1), x.T).view(len(weight), -1, len(x))
+    return product(weight.flatten(0, 1), x.T).view(len(weight), -1, len(x))
 
 
 def _second(params: Params, active: Float[Tensor, "r h n"]) -> Float[Tensor, "r c n"]:

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 from typing import Any
 
+from turncoat import defence, precision
 from turncoat.errors import TurncoatError
 from turncoat.federation.threats import placed_in
 from turncoat.sweep.axes import Axes
@@ -43,6 +44,8 @@ def placed(cell: Cell, axes: Axes) -> Cell:
         raise TurncoatError(
             "write_access is hostile / workers in a federation: leave write_access out, and set hostile"
         )
+    recipe, federated = cell.recipe, bool(cell.federation.workers)
+    precision.refuse(recipe.precision, recipe.defence != defence.NONE, federated, cell.problem.model)
     return dataclasses.replace(cell, threat=placed_in(cell.federation, cell.threat, cell.recipe))
 
 

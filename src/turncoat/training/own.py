@@ -16,6 +16,7 @@ from turncoat.errors import TurncoatError
 from turncoat.metrics import largest_eigenvalue
 from turncoat.models.span import Span
 from turncoat.models.stack import Model, Pullback
+from turncoat.precision import FLOAT32
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.training import optimizers
@@ -81,7 +82,8 @@ def train_own(
     An epoch has as many steps as the longest part has batches; each part is divided evenly among them.
 
     Raises:
-        TurncoatError: if the recipe stops early, which nothing held out could decide here.
+        TurncoatError: if the recipe stops early, which nothing held out could decide here, or takes its products in
+            bfloat16.
     """
     trained = [params for _, params in trained_tiles(model, recipe, x, labels, parts, seeds)]
     return {name: torch.cat([p[name] for p in trained], axis) for name, axis in model.replica_axis.items()}
@@ -103,6 +105,10 @@ def trained_tiles(
     if recipe.patience:
         raise TurncoatError(
             f"patience is {recipe.patience}, but parts train for all epochs: leave patience out"
+        )
+    if recipe.precision != FLOAT32:
+        raise TurncoatError(
+            f"precision is {recipe.precision!r}, but parts train in float32: leave precision out"
         )
     span = _span(model, recipe, x, parts)
     size = tile(model, x, parts, span is not None)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from turncoat.attack.names import PLANNED
 from turncoat.federation.visibility import SIGNS
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -45,7 +46,9 @@ class Pooled:
         # flips chosen once stay where they were put
         placement = "fixed" if threats[0].schedule == "once" else threats[0].placement
         order = access_order(task, epoch, n, placement)
-        return Rows(task.x, task.y, order, writable(threats, n, task.x.device))
+        # a plan's scores are of the features as it was made with
+        x = task.x if threats[0].selection == PLANNED else task.fed
+        return Rows(x, task.y, order, writable(threats, n, task.x.device))
 
     def step(self, task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
         """One step on a mini-batch, with the attacker's turn in it or with the labels of the round."""
@@ -60,14 +63,14 @@ class Pooled:
 def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
     """One optimizer step of every replica on the same examples, with the labels of the round."""
     assert state.labels is not None
-    x = task.x.index_select(0, rows)
+    x = task.fed.index_select(0, rows)
     server_step(task, state, rows, x, state.labels.index_select(0, rows))
     attackers_step(task, state, rows, x)
 
 
 def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
     """One step with the attacker's turn inside it: its rows are a share of this batch alone."""
-    x, y = task.x.index_select(0, rows), task.y.index_select(0, rows)
+    x, y = task.fed.index_select(0, rows), task.y.index_select(0, rows)
     labels = y.unsqueeze(1).repeat(1, len(state.alive))
     share = len(rows) / len(task.x)
     for group in groups(task, state):

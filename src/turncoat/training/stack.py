@@ -1,13 +1,17 @@
 """What a stack trains on, from data, recipe and threats; and which threats train as one stack."""
 
 import dataclasses
+import functools
 
 import torch
 
+from turncoat import precision
 from turncoat.data.dataset import Dataset
-from turncoat.defence import access, chain, number
+from turncoat.defence import NONE, access, chain, number
+from turncoat.errors import TurncoatError
 from turncoat.federation.crowd import enlist
 from turncoat.federation.federation import POOLED, Federation
+from turncoat.models import products
 from turncoat.models.stack import Model
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
@@ -37,6 +41,11 @@ class Material:
     y_test: torch.Tensor
     holder: torch.Tensor | None = None  # (n,) which worker holds each training example, where the data say so
 
+    @functools.cached_property
+    def low(self) -> torch.Tensor:
+        """The training features in bfloat16."""
+        return self.x.bfloat16()
+
 
 def material(model: Model, data: Dataset, device: str) -> Material:
     """Prepare the features once for all stacks.
@@ -64,15 +73,17 @@ def stack_run(
     """A run of these threats, one replica each, from one seed.
 
     Raises:
-        TurncoatError: if the federation or the recipe's defence does not fit the data or the model.
+        TurncoatError: if the federation, or the recipe's defence or precision, does not fit the data, the model or the
+            device.
     """
     x, y, holder = data.x, data.y, data.holder
+    low = lowered(data, recipe, federation)
     held = recipe.held(len(y))
     if held:
         order = torch.randperm(len(y), generator=generator(seed, "held out"))
         holder = None if holder is None else holder[order][held:]
         order = order.to(y.device)
-        x, y = x[order], y[order]
+        x, y, low = x[order], y[order], None if low is None else low[order]
     model = defended(data.model, recipe)
     task = Task(
         model=model,
@@ -90,6 +101,7 @@ def stack_run(
         y_test=data.y_test,
         x_held=x[:held],
         y_held=y[:held],
+        low=None if low is None else low[held:],
     )
     models = number(chain(recipe.defence), "partitions")
     if models is None:
@@ -102,6 +114,24 @@ def stack_run(
         guard = guard_of(model, recipe, own.x, own.y, seed)
         parts.append(StackRun(dataclasses.replace(own, guard=guard), threats))
     return PartedRun(task, threats, parts)
+
+
+def lowered(data: Material, recipe: Recipe, federation: Federation) -> torch.Tensor | None:
+    """The features in bfloat16, where a step takes its products in these numbers.
+
+    Raises:
+        TurncoatError: if this model, learner or device has no such products.
+    """
+    if recipe.precision == precision.FLOAT32:
+        return None
+    precision.refuse(recipe.precision, recipe.defence != NONE, bool(federation.workers), data.model.name)
+    device = data.x.device
+    if not products.has_bfloat16(device):
+        raise TurncoatError(
+            f"precision is {recipe.precision!r}, but this {'GPU' if device.type == 'cuda' else 'processor'} has no"
+            " products in bfloat16, as those with AVX-512 BF16 or AMX and GPUs from CUDA 8.0 on do: leave precision out"
+        )
+    return data.low
 
 
 def way_for(

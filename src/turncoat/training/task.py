@@ -108,6 +108,12 @@ class Task:
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
     plans: Sequence[Planning] | None = None  # of attackers that plan the whole training
     guard: Guard | None = None  # what the learner does against wrong labels, beside its loss
+    low: Tensor | None = None  # x in bfloat16, where a step's products are
+
+    @property
+    def fed(self) -> Tensor:
+        """The features as steps read them."""
+        return self.x if self.low is None else self.low
 
     @property
     def schedule(self) -> str:
