@@ -29,9 +29,9 @@ from turncoat.models import products as of_a_step
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
 from turncoat.training.loop import advance, begin_epoch
-from turncoat.training.pooled import plain_step
+from turncoat.training.pooled import attacked_step, plain_step
 from turncoat.training.stack import material, stack_run, tiles
-from turncoat.training.task import Task, start
+from turncoat.training.task import RunState, Task, start
 
 CELLS, EXAMPLES, TESTS, PIXELS, CLASSES, BATCH = 100, 60_000, 10_000, 784, 10, 64
 TURNS, STEPS = 9, 40
@@ -115,6 +115,29 @@ def take_turns(contestants: dict[str, Callable[[], int]]) -> Iterator[dict[str, 
             yield rates
 
 
+def step_round_over_step(data: Dataset, placement: str) -> float:
+    """Time of the attackers' turn in a step with schedule "step" over the time of the step itself, on 50 cells."""
+    made = material(build("logistic", data), data, "cpu")
+    cells = (Threat(write_access=0.25, schedule="step", placement=placement),) * made.model.tile
+    attacked = stack_run(made, Recipe(epochs=1), 0, cells).task
+    order = torch.randperm(EXAMPLES)
+
+    def steps_of(task: Task, take: Callable[[Task, RunState, torch.Tensor], None]) -> Callable[[], int]:
+        state = start(task)
+        begin_epoch(task, state)
+
+        def steps() -> int:
+            for i in range(STEPS):
+                take(task, state, order[i * BATCH : (i + 1) * BATCH])
+            return STEPS * len(cells)
+
+        return steps
+
+    honest = dataclasses.replace(attacked, threats=(CLEAN,) * len(cells))
+    both = {"with": steps_of(attacked, attacked_step), "without": steps_of(honest, plain_step)}
+    return statistics.median(t["without"] / t["with"] - 1 for t in take_turns(both))
+
+
 def attack_over_epoch(data: Dataset) -> float:
     """Time of one attack round on 100 cells at k = 0.25, b = 1 over the time of their honest epoch.
 
@@ -171,6 +194,8 @@ def measure() -> dict[str, float]:
         "speedup_over_loop": statistics.median(t["turncoat"] / t["loop"] for t in turns),
         "share_of_matmul_speed": statistics.median(t["turncoat"] / t["products"] for t in turns),
         **({"bf16_over_f32": statistics.median(t["low"] / t["turncoat"] for t in turns)} if low else {}),
+        "step_round_over_step": step_round_over_step(data, "resampled"),
+        "step_round_over_step_fixed": step_round_over_step(data, "fixed"),
         "attack_over_epoch": attack_over_epoch(data),
         "peak_gib": peak_memory(),
     }

@@ -31,9 +31,13 @@ CROSS_ENTROPY = Loss()
 
 def residual(logits: Float[Tensor, "n c r"], labels: Integer[Tensor, "n r"]) -> Float[Tensor, "n c r"]:
     """∂ℓ_i/∂z = softmax(z) - onehot(y) of every example and replica."""
-    result = logits.softmax(1)
-    minus = result.new_full((1, 1, 1), -1.0).expand(len(labels), 1, labels.shape[1])
-    return result.scatter_add_(1, labels.long().unsqueeze(1), minus)
+    return without(logits.softmax(1), labels)
+
+
+def without(shares: Float[Tensor, "n c r"], labels: Integer[Tensor, "n r"]) -> Float[Tensor, "n c r"]:
+    """softmax(z) - onehot(y) where the softmax is known, in its place."""
+    minus = shares.new_full((1, 1, 1), -1.0).expand(len(labels), 1, labels.shape[1])
+    return shares.scatter_add_(1, labels.long().unsqueeze(1), minus)
 
 
 def swap(

@@ -156,13 +156,30 @@ def report(
     axis: dict[str, int],
 ) -> Report:
     """Objectives and cosine from the honest gradient and what the flips added to it."""
-    before = -dot(honest, direction, axis)
-    norm, across = dot(honest, honest, axis), dot(honest, change, axis)
-    poisoned = (norm + 2 * across + dot(change, change, axis)).clamp(min=0)
+    return told(
+        flips,
+        before=-dot(honest, direction, axis),
+        moved=dot(change, direction, axis),
+        norm=dot(honest, honest, axis),
+        across=dot(honest, change, axis),
+        changed=dot(change, change, axis),
+    )
+
+
+def told(
+    flips: Int[Tensor, " r"],
+    before: Float[Tensor, " r"],
+    moved: Float[Tensor, " r"],
+    norm: Float[Tensor, " r"],
+    across: Float[Tensor, " r"],
+    changed: Float[Tensor, " r"],
+) -> Report:
+    """A report from inner products of Δ, the honest gradient g and its change c: -gΔ, cΔ, gg, gc and cc."""
+    poisoned = (norm + 2 * across + changed).clamp(min=0)
     # the product of two small squares would be zero where their roots' product is not
     scale = (norm.sqrt() * poisoned.sqrt()).clamp(min=torch.finfo(norm.dtype).tiny)
     cosine = ((norm + across) / scale).clamp(-1, 1)
-    return Report(flips.to(norm.dtype), before, before - dot(change, direction, axis), cosine)
+    return Report(flips.to(norm.dtype), before, before - moved, cosine)
 
 
 def _proposals(

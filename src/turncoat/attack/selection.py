@@ -129,6 +129,27 @@ def spend(
     return result
 
 
+def spend_each(
+    proposed: Int[Tensor, "n r"],
+    priority: Float[Tensor, "n r"],
+    labels: Int[Tensor, " n"],
+    sizes: Int[Tensor, " r"],
+    flips: Int[Tensor, " r"],
+) -> Int[Tensor, "n r"]:
+    """``spend`` for every replica at once, each on its first ``sizes[j]`` rows: one selection for few rows."""
+    result = labels.unsqueeze(1).expand(-1, len(sizes)).clone(memory_format=torch.contiguous_format)
+    others = torch.arange(len(labels), device=labels.device).unsqueeze(1) >= sizes
+    priority, proposed = priority.masked_fill(others, torch.inf), proposed.to(result.dtype)
+    most = min(int(flips.max()), len(labels))
+    if bool((flips >= sizes).all()):  # nothing to choose
+        return torch.where(torch.isfinite(priority), proposed, result)
+    lowest, chosen = priority.T.topk(most, largest=False)
+    served = torch.isfinite(lowest) & (torch.arange(most, device=labels.device) < flips.unsqueeze(1))
+    chosen = chosen.T
+    new = torch.where(served.T, proposed.gather(0, chosen), labels[chosen])
+    return result.scatter_(0, chosen, new)
+
+
 SELECTIONS: dict[str, Selection] = {
     "optimal": Selection(propose_optimal),
     "as_printed": Selection(propose_as_printed, needs="centred"),

@@ -109,6 +109,7 @@ def looked_at(task: Task) -> tuple[Tensor, Int[Tensor, " m"]]:
 def keep(task: Task, state: RunState, columns: Int[Tensor, " r"]) -> None:
     """Shrink the stack to these replicas; the others keep what is written of them and cost nothing more."""
     axis = task.model.replica_axis
+    state.groups = None
     state.params = take(state.params, columns, axis)
     state.slots = {name: take(slot, columns, axis) for name, slot in state.slots.items()}
     if state.eyes is not None and state.eyes_slots is not None:

@@ -12,8 +12,9 @@ from turncoat.attack.names import PLANNED
 from turncoat.federation.visibility import SIGNS
 from turncoat.randomness import generator
 from turncoat.threat import Threat
+from turncoat.training.in_batch import Batch, decide_in_batch, look, suits
 from turncoat.training.rounds import access_order, decide, groups, rank_in, writable
-from turncoat.training.steps import attackers_step, server_step
+from turncoat.training.steps import Seen, attackers_step, server_step
 from turncoat.training.task import Rows, RunState, Task
 
 
@@ -71,28 +72,56 @@ def plain_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
 def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
     """One step with the attacker's turn inside it: its rows are a share of this batch alone."""
     x, y = task.fed.index_select(0, rows), task.y.index_select(0, rows)
-    labels = y.unsqueeze(1).repeat(1, len(state.alive))
+    # both forward passes serve the turn as well as the step
+    server = Seen(*task.model.forward(state.params, x))
+    eyes = None if state.eyes is None else Seen(*task.model.forward(state.eyes, x))
+    batch = None
+    if task.model.span is not None and task.model.loss.plain:
+        batch = look(task, x, y, server.logits, None if eyes is None else eyes.logits)
+        server = server._replace(shares=batch.shares)
+    labels = attacked_labels(task, state, rows, x, y, batch)
+    server_step(task, state, rows, x, labels, server)
+    attackers_step(task, state, rows, x, eyes)
+
+
+def attacked_labels(
+    task: Task,
+    state: RunState,
+    rows: Int[Tensor, " b"],
+    x: Tensor,
+    y: Int[Tensor, " b"],
+    batch: Batch | None,
+) -> Int[Tensor, "b r"]:
+    """The attacker's turn: a batch's labels after all groups' flips, and in the epoch's row what came of them."""
+    labels = y.unsqueeze(1).expand(-1, len(state.alive)).clone(memory_format=torch.contiguous_format)
     share = len(rows) / len(task.x)
-    for group in groups(task, state):
-        order, sizes = _cut(task, group.threats, rows)
+    if state.groups is None:
+        state.groups = tuple(groups(task, state))
+    for group in state.groups:
+        order, sizes = _cut(task, state, group.threats, rows)
         if state.inside is not None:  # the attacker's own model learns from this batch's share alone
             first = torch.arange(len(rows), device=rows.device).unsqueeze(1) < sizes
             state.inside[rows[order].unsqueeze(1), group.columns] = first
-        outcome = decide(task, state, group, Rows(x, y, order, sizes), (state.epoch, state.row))
+        when = (state.epoch, state.row)
+        if batch is not None and suits(task, group.threats[0], len(rows)):
+            outcome = decide_in_batch(task, group, batch, order, sizes, when)
+        else:
+            outcome = decide(task, state, group, Rows(x, y, order, sizes), when)
         outcome.write(labels)
         state.note(outcome.columns, outcome.report, share)
-    server_step(task, state, rows, x, labels)
-    attackers_step(task, state, rows, x)
+    return labels
 
 
 def _cut(
-    task: Task, threats: Sequence[Threat], rows: Int[Tensor, " b"]
+    task: Task, state: RunState, threats: Sequence[Threat], rows: Int[Tensor, " b"]
 ) -> tuple[Int[Tensor, " b"], Int[Tensor, " g"]]:
     """The batch's rows in the order from which write access is cut, and how many of them each replica owns."""
     placement = threats[0].placement
     if placement == "resampled":  # a batch is drawn at random, so its first rows are a random share of it
         return torch.arange(len(rows), device=rows.device), writable(threats, len(rows), rows.device)
     n = len(task.y)
-    ranks = rank_in(access_order(task, 0, n, placement))[rows]
+    if state.ranks is None:
+        state.ranks = rank_in(access_order(task, 0, n, placement))
+    ranks = state.ranks[rows]
     owned = (ranks.unsqueeze(1) < writable(threats, n, rows.device)).sum(0)
     return ranks.argsort(), owned

@@ -14,15 +14,7 @@ from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training.choice import Turn, chosen_labels, direction
-from turncoat.training.task import Rows, RunState, Task
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Replicas that decide alike, by falling write access: their threats, and where they stand in the stack."""
-
-    threats: tuple[Threat, ...]
-    columns: Int[Tensor, " g"]
+from turncoat.training.task import Group, Rows, RunState, Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,25 +1,47 @@
 """The step of whoever holds the data together: where logits and labels become a residual, and that a step."""
 
+from typing import NamedTuple
+
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
 from turncoat.defences import gold
 from turncoat.defences.guard import Guard
 from turncoat.direction import Params
+from turncoat.losses import without
 from turncoat.models.learned import residuals
 from turncoat.models.stack import Pullback
 from turncoat.training.optimizers import Slots
 from turncoat.training.task import RunState, Task
 
 
+class Seen(NamedTuple):
+    """A forward pass that somebody has taken already: logits, how to pull a residual back, and perhaps the softmax."""
+
+    logits: Tensor
+    pull: Pullback
+    shares: Tensor | None = None  # the step may overwrite it
+
+
 def server_step(
-    task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tensor, labels: Integer[Tensor, "b r"]
+    task: Task,
+    state: RunState,
+    rows: Int[Tensor, " b"],
+    x: Tensor,
+    labels: Integer[Tensor, "b r"],
+    seen: Seen | None = None,
 ) -> None:
-    """One optimizer step of every replica on the same examples, each with its own labels."""
+    """One optimizer step of every replica on the same examples, each with its own labels.
+
+    ``seen`` is the forward pass at these parameters, where somebody has taken it already.
+    """
     state.step += 1
     if task.guard is None:
-        logits, pull = task.model.forward(state.params, x)
-        rest = residuals(task.model, state.params, x, logits, labels)
+        logits, pull, shares = seen or Seen(*task.model.forward(state.params, x))
+        if shares is not None and task.model.loss.plain:
+            rest = without(shares, labels)
+        else:
+            rest = residuals(task.model, state.params, x, logits, labels)
         _update(task, state.params, state.slots, state.step, pull, rest, len(x))
         return
     rest, pull = _guarded(task, task.guard, state, rows, x, labels)
@@ -47,11 +69,13 @@ def _guarded(
     return guard.gradient(task.model, state.params, x, labels, counted, known)
 
 
-def attackers_step(task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tensor) -> None:
+def attackers_step(
+    task: Task, state: RunState, rows: Int[Tensor, " b"], x: Tensor, seen: Seen | None = None
+) -> None:
     """The attacker's own model takes the same step on its own part of the batch, with honest labels."""
     if state.eyes is None or state.eyes_slots is None or state.inside is None:
         return
-    logits, pull = task.model.forward(state.eyes, x)
+    logits, pull, _ = seen or Seen(*task.model.forward(state.eyes, x))
     own = state.inside.index_select(0, rows)
     labels = task.y.index_select(0, rows).unsqueeze(1).expand(-1, len(state.alive))
     weight = own / own.sum(0).clamp(min=1)

@@ -50,6 +50,14 @@ class Rows:
         return self.blocks if self.blocks is not None else ((0, int(self.sizes[replica])),)
 
 
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Replicas that decide alike, by falling write access: their threats, and where they stand in the stack."""
+
+    threats: tuple[Threat, ...]
+    columns: Int[Tensor, " g"]
+
+
 @runtime_checkable
 class Way(Protocol):
     """How a stack gets through an epoch, batch by batch: ``Pooled`` on one server, or ``Federated`` over workers."""
@@ -141,6 +149,9 @@ class RunState:
     counted: Tensor | None = None  # (n, r) which of this round's labels a guarded learner uses
     inside: Tensor | None = None  # (n, r) whether the attacker may write to the example, this round
     memory: Tensor | None = None  # (r, w, p) worker momentum
+    # with schedule "step", made again where they are not there:
+    groups: tuple[Group, ...] | None = None  # of the replicas that train now
+    ranks: Tensor | None = None  # (n,) where each example stands in the order of a fixed placement
 
     def note(self, columns: Tensor, seen: Report, share: float | None = None) -> None:
         """Write a round into the epoch's row; with ``share``, as one of many rounds whose mean is wanted."""
