@@ -32,7 +32,7 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/plan.py
 
-docs: $(VENV)/.docs docs/figures/index.md  ## build the documentation into site/
+docs: $(VENV)/.docs docs/figures/index.md docs/audits/penguins.html  ## build the documentation into site/
 	$(BIN)/python docs/gen_results.py results docs/results.md README.md
 	$(BIN)/turncoat reproduce claims --from results --pictures docs/images/results -o docs/claims.md
 	$(BIN)/mkdocs build --strict
@@ -41,6 +41,9 @@ DRAWN_BY := docs/gen_figures.py $(wildcard src/turncoat/figures/*.py src/turncoa
 
 docs/figures/index.md: results/points.parquet results/curves.parquet $(DRAWN_BY) | $(VENV)/.docs
 	$(BIN)/python docs/gen_figures.py results docs/figures docs/images/results
+
+docs/audits/penguins.html: docs/gen_audits.py $(wildcard src/turncoat/auditing/*.py src/turncoat/report/*) | $(VENV)/.docs
+	$(BIN)/python docs/gen_audits.py docs/audits
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -53,4 +56,4 @@ $(VENV)/.docs: $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) site docs/figures build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) site docs/figures docs/audits build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -11,13 +11,14 @@ from scipy.stats import hypergeom
 
 import turncoat
 from turncoat import TurncoatError, load
-from turncoat.auditing import attacks, audit, folds, guaranteed, owners, seen
+from turncoat.auditing import attacks, audit, folds, guaranteed, owners, seen, stopping
 from turncoat.auditing import setting as settings
 from turncoat.auditing.setting import SHARES, choose_setting
 from turncoat.auditing.the_labels import check_rows
 from turncoat.metrics import tail_mean
 from turncoat.report.report import Section
 from turncoat.threat import CLEAN, Threat
+from turncoat.training.stack import stack_run
 from turncoat.training.task import CURVES
 
 RNG = np.random.default_rng(5)
@@ -69,7 +70,8 @@ def made(table):
 def test_every_section_is_there(made, tmp_path):
     titles = [section.title for section in made.report.sections]
     assert titles == [
-        "The data and the model", "How much harm", "Whom it hits", "Would you see it?", "What is guaranteed",
+        "The data and the model", "How much harm", "Whom it hits", "Would you see it?", "What stops it",
+        "What is guaranteed",
         "The labels you have",
     ]  # fmt: skip
     made.to_html(tmp_path / "a.html")
@@ -199,7 +201,7 @@ def test_cleanlab_where_it_is_installed(setting, outcomes, monkeypatch):
     pytest.importorskip("cleanlab", reason="needs the extra: labels")
     section = seen.would_you_see_it(setting, outcomes, nothing)
     tool = json.loads(audit.finished(audit.Asked("t"), [section]).to_json())["sections"][0]["blocks"][1]
-    assert [row["attack"] for row in tool["rows"]] == ["random", "chosen once"]
+    assert [row["attack"] for row in tool["rows"]] == ["random", "chosen once", "class by class", "planned"]
     assert tool["rows"][0]["of the wrong marked (recall)"]["value"] > 0.5
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install 'turncoat[labels]'" in str(seen.would_you_see_it(setting, outcomes, nothing).blocks)
@@ -249,3 +251,53 @@ def test_bad_columns_are_one_line(table, tmp_path):
             audit._costs(tmp_path / "costs.csv", ("ill", "well"))
     (tmp_path / "costs.csv").write_text(",well,ill\nwell,0,5\nill,1,0\n")
     assert audit._costs(tmp_path / "costs.csv", ("ill", "well")).tolist() == [[0, 1], [5, 0]]
+
+
+def test_planned_labels_are_made_once_and_followed_under_every_seed(setting, outcomes):
+    threat = attacks.ATTACKS[4].threat(1.0, 0.2)
+    first, second, _ = outcomes.of(threat)
+    assert torch.equal(first.labels, second.labels)  # of all rows, so that both seeds hold the same
+    random, once, planned = (np.mean(outcomes.harm(attacks.ATTACKS[i].threat(1.0, 0.2))) for i in (0, 1, 4))
+    assert planned > random and planned > 0.8 * once
+    least = attacks.strongest(outcomes, [own for *_, own in attacks.grid(setting)])
+    learned = {own: np.mean([one.learned for one in outcomes.of(own)]) for *_, own in attacks.grid(setting)}
+    assert learned[least] == min(learned.values())
+
+
+def test_a_network_is_not_planned_against(table):
+    data = load(table, "standard", label="outcome", drop="clinic")
+    chosen = choose_setting([data], "mlp", 0.1, True, nothing)
+    assert "planned" not in [attack.name for attack in attacks.tried(chosen)]
+
+
+def test_what_stops_it_says_what_training_with_the_defence_reaches(setting, outcomes):
+    section = stopping.what_stops_it(setting, outcomes, nothing)
+    blocks = json.loads(audit.finished(audit.Asked("t"), [section]).to_json())["sections"][0]["blocks"]
+    rows = blocks[0]["views"][0]["blocks"][1]["rows"]
+    assert [row["defence"] for row in rows] == list(stopping.defences(setting.dataset.n))
+    share = 0.05  # of those tried the nearest to a tenth
+    recipe = dataclasses.replace(setting.recipe, defence="gce:0.3")
+    careless = dataclasses.replace(attacks.ATTACKS[0].threat(1.0, share), placement="resampled")
+    results = turncoat.train(setting.dataset, threats=[careless], seeds=setting.seeds, recipe=recipe)
+    for own, name in ((CLEAN, "clean labels [95 %]"), (careless, "careless labels [95 %]")):
+        reached = [tail_mean(run.curve("accuracy")) for run in results.runs if run.threat == own]
+        assert rows[1][name]["value"] == pytest.approx(np.mean(reached))
+    plain = [one.accuracy for one in outcomes.of(CLEAN)]
+    assert rows[0]["clean labels [95 %]"]["value"] == pytest.approx(np.mean(plain))
+    assert rows[0]["strongest labels [95 %]"]["value"] < np.mean(plain)
+    alone = rows[4]  # which never looks at any other label
+    assert (
+        alone["defence"].startswith("gold_alone")
+        and alone["strongest labels [95 %]"] == alone["clean labels [95 %]"]
+    )
+
+
+def test_redundant_labels_keep_what_most_labellers_say(setting, outcomes):
+    share, narrow = 0.05, 0.25
+    threat = attacks.ATTACKS[1].threat(narrow, share)
+    recipe = dataclasses.replace(setting.recipe, defence="redundancy:3")
+    stack = stack_run(setting.data, recipe, 0, (CLEAN, threat))
+    kept = torch.stack(list(stopping._labels(setting, outcomes, stack, 0)), 1)
+    wrong = (kept != setting.dataset.y.unsqueeze(1)).sum(0)
+    all_of_them = int((outcomes.found[threat, 0].labels != setting.dataset.y).sum())
+    assert wrong[0] == 0 and 0 < wrong[1] < all_of_them  # (3 - 2k)k² = .16 of the rows instead of .25

@@ -1,62 +1,21 @@
 """The page in a real browser, from the disk, with the network off."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsing import browser, needs_chromium, opened, serious_faults
 from turncoat.report.report import Report
 from turncoat.report.saving import save
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright (extra: dev)")
-axe = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="needs axe-playwright-python (extra: dev)"
-)
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium, such as Debian's package chromium")
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+__all__ = ["browser", "opened"]  # fixtures
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory, report: Report) -> Path:
+def page_file(tmp_path_factory: pytest.TempPathFactory, report: Report) -> Path:
     return save(report, tmp_path_factory.mktemp("page") / "page.html")[0]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        here = started.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield here
-        here.close()
-
-
-@pytest.fixture
-def opened(browser: Any, file: Path) -> Iterator[Any]:
-    """Open the page in a context of its own; whatever it says on the console or asks for fails the test."""
-    contexts, told = [], []
-
-    def open_page(**options: Any) -> Any:
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: told.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: told.append(f"error: {error}"))
-        page.on(
-            "request", lambda request: told.append(request.url) if "page.html" not in request.url else None
-        )
-        page.goto(file.as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert [line for line in told if not line.startswith("data:")] == []
 
 
 def test_pictures_have_a_size_and_switches_change_them(opened: Any) -> None:
@@ -101,8 +60,7 @@ def test_without_javascript_everything_is_there(opened: Any) -> None:
 )
 def test_nothing_stands_in_anybodys_way(opened: Any, options: dict[str, Any]) -> None:
     page = opened(**options)
-    found = axe.Axe().run(page).response["violations"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+    assert serious_faults(page) == []
     width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert width[0] <= width[1]
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")

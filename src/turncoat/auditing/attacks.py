@@ -9,6 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat import metrics
+from turncoat.analysis.estimate import estimate
+from turncoat.analysis.reached import reached
+from turncoat.attack.names import PLANNED
 from turncoat.attack.selection import SELECTIONS
 from turncoat.auditing.setting import NARROW, Setting, Told
 from turncoat.direction import Params
@@ -16,11 +19,12 @@ from turncoat.federation.federation import POOLED
 from turncoat.federation.tiles import tile_size
 from turncoat.models.stack import Model
 from turncoat.threat import CLEAN, Threat
-from turncoat.training import preludes
+from turncoat.training import planned
 from turncoat.training.run import StackRun
 from turncoat.training.stack import Training, stack_run, tiles
 from turncoat.training.task import CURVES
 
+REACHED = ("train_accuracy", "accuracy", "macro_f1")
 SCORES = f"untargeted/{SELECTIONS['optimal'].needs}"  # how a stack names the scores that it has summed
 
 
@@ -59,7 +63,25 @@ ATTACKS: tuple[Attack, ...] = (
         "epoch",
         "chosen anew as the training goes, by somebody who keeps access",
     ),
+    Attack(
+        "class by class",
+        "class_by_class",
+        "once",
+        "most labels of one class after another made to read as the next, without knowing the model",
+    ),
+    Attack(
+        "planned",
+        PLANNED,
+        "once",
+        "the labels that a search through the whole training has found, left in the table",
+    ),
 )
+
+
+def tried(setting: Setting) -> tuple[Attack, ...]:
+    """The attacks of this audit: planning through a network's training would take longer than the rest together."""
+    linear = setting.data.model.curvature is not None
+    return tuple(attack for attack in ATTACKS if linear or attack.selection != PLANNED)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,6 +90,7 @@ class Outcome:
 
     threat: Threat
     seed: int
+    learned: float  # accuracy on the training rows' own labels: by it attacks are chosen
     accuracy: float
     macro_f1: float
     confusion: Float[np.ndarray, "c c"]
@@ -92,11 +115,21 @@ class Outcomes:
         ]
 
 
+def named(setting: Setting, threat: Threat) -> str:
+    """What the report calls the attack."""
+    return next(attack.name for attack, _, _, own in grid(setting) if own == threat)
+
+
+def strongest(outcomes: Outcomes, threats: Iterable[Threat]) -> Threat:
+    """The threat that leaves least right of the training rows' own labels: the test rows have no say in it."""
+    return min(threats, key=lambda one: estimate(o.learned for o in outcomes.of(one)).mean)
+
+
 def grid(setting: Setting) -> list[tuple[Attack, float, float, Threat]]:
     """Every attack with all write access and with a narrow one, at every share that it allows."""
     return [
         (attack, access, share, attack.threat(access, share))
-        for attack in ATTACKS
+        for attack in tried(setting)
         for access in (1.0, NARROW)
         for share in setting.shares
         if share <= access and attack.threat(access, share).flips(setting.dataset.n) > 0
@@ -107,11 +140,10 @@ def run(setting: Setting, threats: Iterable[Threat], told: Told, what: str) -> O
     """Train all threats and the clean runs, side by side."""
     wanted = (CLEAN, *dict.fromkeys(threats))
     size = tile_size(setting.data.model, POOLED, "cpu")
-    stacks = [
-        stack_run(setting.data, setting.recipe, seed, tile)
-        for seed in setting.seeds
-        for tile in tiles(wanted, size)
-    ]
+    parts = tiles(wanted, size)
+    stacks = [stack_run(setting.data, setting.recipe, seed, tile) for seed in setting.seeds for tile in parts]
+    for number, stack in enumerate(stacks):
+        _plan_once(stack, stacks[number % len(parts)], setting.planning)
     total, done = sum(stack.steps() for stack in stacks), 0
     found: dict[tuple[Threat, int], Outcome] = {}
     sums: Tensor | None = None
@@ -126,19 +158,25 @@ def run(setting: Setting, threats: Iterable[Threat], told: Told, what: str) -> O
     return Outcomes(found, torch.zeros(setting.dataset.n, setting.dataset.classes) if sums is None else sums)
 
 
+def _plan_once(stack: Training, first: Training, rounds: int) -> None:
+    """Attackers plan on the first seed and follow that plan under every other, whose rows they hold are others."""
+    if isinstance(stack, StackRun) and isinstance(first, StackRun) and planned.plans(stack.task.threats):
+        stack.plans = planned.planners(stack.task, rounds)
+        if stack is not first:
+            for own, other in zip(stack.plans, first.plans, strict=True):
+                own.planner.leader = other.planner
+
+
 def _outcomes(setting: Setting, stack: Training) -> list[Outcome]:
     assert isinstance(stack, StackRun) and stack.main is not None
     data, task = setting.data, stack.task
     counts = confusion(data.model, stack.main.params, data.x_test, data.y_test)
-    kept = preludes.keep_labels(task, stack.sums) if task.schedule == "once" else None
     curves = stack.curves()
     found = []
-    for column, threat in enumerate(task.threats):
-        accuracy, f1 = (
-            metrics.tail_mean(curves[:, column, CURVES.index(name)]) for name in ("accuracy", "macro_f1")
-        )
-        labels = None if kept is None else kept[:, column].to(torch.int64)
-        found.append(Outcome(threat, task.seed, accuracy, f1, counts[column].numpy(), labels))
+    for column, threat in enumerate(stack.threats):
+        learned, accuracy, f1 = (reached(curves[:, column, CURVES.index(name)]) for name in REACHED)
+        labels = None if stack.kept is None else stack.kept[:, column].to(torch.int64)
+        found.append(Outcome(threat, task.seed, learned, accuracy, f1, counts[column].numpy(), labels))
     return found
 
 

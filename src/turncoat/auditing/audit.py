@@ -14,6 +14,7 @@ from turncoat.auditing.guaranteed import what_is_guaranteed
 from turncoat.auditing.harm import how_much_harm
 from turncoat.auditing.seen import would_you_see_it
 from turncoat.auditing.setting import Setting, Told, choose_setting
+from turncoat.auditing.stopping import what_stops_it
 from turncoat.auditing.the_data import the_data
 from turncoat.auditing.the_labels import Rows, check_rows, the_labels
 from turncoat.auditing.whom import whom_it_hits
@@ -152,6 +153,7 @@ def sections(asked: Asked, told: Told) -> Iterator[Found]:
     yield how_much_harm(here, outcomes)
     yield whom_it_hits(here, outcomes, matrix, told)
     yield would_you_see_it(here, outcomes, told)
+    yield what_stops_it(here, outcomes, told)
     yield what_is_guaranteed(here, outcomes, told)
     told("looking at the labels", 0.0)
     rows = check_rows(here, outcomes)

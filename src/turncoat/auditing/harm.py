@@ -1,7 +1,7 @@
 """Section 2: how much harm."""
 
 from turncoat.analysis.estimate import Estimate, estimate
-from turncoat.auditing.attacks import ATTACKS, Outcomes, grid
+from turncoat.auditing.attacks import ATTACKS, Outcomes, grid, named, strongest, tried
 from turncoat.auditing.pictures import Line, lines
 from turncoat.auditing.setting import NARROW, Setting
 from turncoat.figures.captions import opening
@@ -15,20 +15,19 @@ ACCESS = {1.0: "all rows", NARROW: f"{NARROW:.0%} of the rows"}
 
 def how_much_harm(setting: Setting, outcomes: Outcomes) -> Section:
     """Accuracy over the share of wrong labels, per attack and write access, and what costs 1, 5 and 10 points."""
-    strongest, harm = most_harm(setting, outcomes)
-    share = strongest.global_budget
-    name = next(attack.name for attack, _, _, threat in grid(setting) if threat == strongest)
-    random = estimate(outcomes.harm(ATTACKS[0].threat(strongest.write_access, share)))
+    worst, harm = most_harm(setting, outcomes)
+    share, name = worst.global_budget, named(setting, worst)
+    random = estimate(outcomes.harm(ATTACKS[0].threat(worst.write_access, share)))
     lead = (
-        f"With {share:.0%} of all labels wrong, {name}, the model loses {100 * harm.mean:.1f} points of accuracy;"
-        f" careless labels, as many, cost {100 * random.mean:.1f}."
+        f"With {share:.0%} of all labels wrong ({name}) the model loses {100 * harm.mean:.1f} points of accuracy; as"
+        f" many careless labels cost {100 * random.mean:.1f}."
     )
     views: list[tuple[tuple[str, ...], tuple[Block, ...]]] = []
     for access, who in ACCESS.items():
         for measure, measured in MEASURES.items():
             drawn = [
                 line
-                for attack in ATTACKS
+                for attack in tried(setting)
                 if (line := _line(setting, outcomes, attack.name, access, measure)).shares
             ]
             if drawn:
@@ -38,7 +37,7 @@ def how_much_harm(setting: Setting, outcomes: Outcomes) -> Section:
                 )
                 caption = f"{opening(measured)} over the share of wrong labels; write access to {who}."
                 views.append(((who, measured), (lines(drawn, level, level_name, measured, caption),)))
-    told = Text(" ".join(f"{opening(attack.name)}: {attack.told}." for attack in ATTACKS))
+    told = Text(" ".join(f"{opening(attack.name)}: {attack.told}." for attack in tried(setting)))
     return Section(
         "How much harm",
         lead,
@@ -52,10 +51,9 @@ def how_much_harm(setting: Setting, outcomes: Outcomes) -> Section:
 
 
 def most_harm(setting: Setting, outcomes: Outcomes) -> tuple[Threat, Estimate]:
-    """The threat that harms most, and its harm."""
-    harms = {threat: estimate(outcomes.harm(threat)) for _, _, _, threat in grid(setting)}
-    threat = max(harms, key=lambda one: harms[one].mean)
-    return threat, harms[threat]
+    """The strongest threat by the training rows, and its harm."""
+    threat = strongest(outcomes, [own for *_, own in grid(setting)])
+    return threat, estimate(outcomes.harm(threat))
 
 
 def _line(setting: Setting, outcomes: Outcomes, name: str, access: float, measure: str) -> Line:
@@ -70,7 +68,7 @@ def _costs(setting: Setting, outcomes: Outcomes) -> Table:
     """The smallest share tried whose harm is this much on the mean over seeds."""
     rows = []
     for access, who in ACCESS.items():
-        for attack in ATTACKS:
+        for attack in tried(setting):
             own = [(share, t) for a, k, share, t in grid(setting) if a == attack and k == access]
             harms = [(share, estimate(outcomes.harm(threat)).mean) for share, threat in own]
             reached = [min((s for s, harm in harms if harm >= cost), default=None) for cost in COSTS]

@@ -47,9 +47,7 @@ def lines(drawn: Sequence[Line], level: float, level_name: str, y_label: str, ca
                 for share, one in zip(line.shares, line.found, strict=True)
             ]
         axes.axhline(level, color=INK, linewidth=0.8, linestyle=style.CHANCE_DASHES)
-        axes.annotate(
-            level_name, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=INK
-        )
+        axes.annotate(level_name, (0.01, level), xycoords=("axes fraction", "data"), va="bottom", color=INK)
         axes.set_ylim(0, 1.02)  # intervals of few seeds may reach beyond what can be
         axes.set_xlabel("share of wrong labels", color=INK)
         axes.set_ylabel(y_label, color=INK)

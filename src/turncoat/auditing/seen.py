@@ -9,7 +9,7 @@ from jaxtyping import Int
 from scipy.stats import hypergeom
 
 from turncoat.analysis.estimate import estimate
-from turncoat.auditing.attacks import ATTACKS, Attack, Outcomes
+from turncoat.auditing.attacks import Attack, Outcomes, tried
 from turncoat.auditing.folds import doubt, out_of_fold
 from turncoat.auditing.setting import Setting, Told
 from turncoat.report.report import Block, Cell, Column, Section, Table, Text
@@ -22,7 +22,7 @@ SHARE = 0.05  # of wrong labels that are looked for
 def would_you_see_it(setting: Setting, outcomes: Outcomes, told: Told) -> Section:
     """What a tool and a check by hand find of each attack's labels, where these stay in the table."""
     share = min(setting.shares, key=lambda one: abs(one - SHARE))
-    lasting = [attack for attack in ATTACKS if attack.schedule == "once"]
+    lasting = [attack for attack in tried(setting) if attack.schedule == "once"]
     checks = [m for m in CHECKS if m < setting.dataset.n]
     tools, hands = [], []
     first = 0

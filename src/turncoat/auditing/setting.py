@@ -20,9 +20,10 @@ from turncoat.training.stack import Material, material, stack_run
 from turncoat.training.task import CURVES
 
 ROWS = 300_000  # that a training looks at, over all epochs
-QUICK_ROWS = 60_000
+QUICK_ROWS = 45_000
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4)
 QUICK_SHARES = (0.01, 0.05, 0.1, 0.2, 0.3)
+PLANNING, QUICK_PLANNING = 24, 12
 NARROW = 0.25  # the lesser write access that is shown beside all of it
 STEPS = (1.0, 0.3, 0.1, 0.03)  # of the longest step that is sure to be stable
 RATES = (0.3, 0.1, 0.03, 0.01)  # where no step is known to be stable
@@ -45,6 +46,7 @@ class Setting:
     tried: tuple[tuple[str, float, float, float], ...]  # scale, learning rate, step stability, held-out loss
     stability: float
     chance: float
+    planning: int  # rounds in which a plan is searched for
     owners: pd.Series | None = None  # of the training rows
     owner: str = ""
 
@@ -84,9 +86,10 @@ def choose_setting(
     dataset, recipe, _, _ = min(tried, key=lambda one: one[3] if math.isfinite(one[3]) else math.inf)
     data = material(models.build(model, dataset), dataset, "cpu")
     return Setting(
-        dataset, data, recipe, QUICK_SHARES if quick else SHARES, (0, 1) if quick else (0, 1, 2, 3),
+        dataset, data, recipe, QUICK_SHARES if quick else SHARES, (0, 1, 2) if quick else (0, 1, 2, 3),
         tuple((d.scale, r.learning_rate, stable, loss) for d, r, stable, loss in tried),
         step_stability(data.model, recipe, data.x, data.y), chance(dataset.y_test),
+        QUICK_PLANNING if quick else PLANNING,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Section 6: the labels as they are: which look wrong, and which would harm most if they were."""
+"""Section 7: the labels as they are: which look wrong, and which would harm most if they were."""
 
 import dataclasses
 
@@ -62,8 +62,8 @@ def the_labels(setting: Setting, rows: Rows, more: tuple[Block, ...]) -> Section
     """Both lists' beginnings, and what else is known of the labels."""
     doubted = int((doubt(rows.chances, setting.dataset.y.numpy()) > 0).sum())
     lead = (
-        f"Of {doubted:,} of {setting.dataset.n:,} training labels, models that have not learned from them think another"
-        " label likelier; that may be a wrong label, or a hard row."
+        f"For {doubted:,} of {setting.dataset.n:,} training labels, models that have not learned from them think"
+        " another label likelier; that may be a wrong label, or a hard row."
     )
     columns = [
         Column("row of the file", "count"),

@@ -23,6 +23,8 @@ class Planner:
     done: int = 0
     state: Search | None = None
     found_from: list[str] = dataclasses.field(default_factory=list)  # each attacker's best start
+    # of the same data, model, recipe and attackers: its finished search is taken over
+    leader: "Planner | None" = None
     _view: View | None = None
 
     @property
@@ -34,6 +36,15 @@ class Planner:
 
     def advance(self) -> Iterator[int]:
         """Plan to the end, yielding the number of rounds done after each."""
+        if self.leader is not None:
+            self.state, self.found_from, self._view = (
+                self.leader.state,
+                self.leader.found_from,
+                self.leader.view,
+            )
+            self.done = self.rounds
+            yield self.done
+            return
         tried = min(TRIED, self.rounds)
         if self.done < tried:
             yield from self._try(tried)

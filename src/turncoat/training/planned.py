@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.attack.names import PLANNED
-from turncoat.planning.planner import Planner
+from turncoat.planning.planner import ROUNDS, Planner
 from turncoat.planning.reach import Reach
 from turncoat.planning.realise import drawn_flips, fixed_flips
 from turncoat.planning.scene import Scene
@@ -27,8 +27,8 @@ def count(threats: tuple[Threat, ...]) -> int:
     return sum(map(_plans, threats))
 
 
-def planners(task: Task) -> list["Planned"]:
-    """One planner for all attackers that share what they know and want."""
+def planners(task: Task, rounds: int = ROUNDS) -> list["Planned"]:
+    """One planner for all attackers that share what they know and want, with so many rounds of search."""
     alike: dict[tuple[object, ...], list[int]] = {}
     for replica, threat in enumerate(task.threats):
         if _plans(threat):
@@ -36,7 +36,7 @@ def planners(task: Task) -> list["Planned"]:
     found = []
     for replicas in alike.values():
         replicas.sort(key=lambda replica: -task.threats[replica].write_access)
-        found.append(Planned(tuple(replicas), Planner(_scene(task, replicas))))
+        found.append(Planned(tuple(replicas), Planner(_scene(task, replicas), rounds)))
     return found
 
 

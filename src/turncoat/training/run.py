@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from turncoat.planning import saving
 from turncoat.threat import Threat
@@ -27,6 +28,7 @@ class StackRun:
     sums: preludes.Sums = dataclasses.field(default_factory=dict)
     main: RunState | None = None
     plans: list[planned.Planned] = dataclasses.field(default_factory=list)
+    kept: Tensor | None = None  # (n, r) labels that stay put: chosen before training, here or elsewhere
 
     def advance(self) -> Iterator[int]:
         """Train to the end, yielding after each step how many replicas took it."""
@@ -37,6 +39,8 @@ class StackRun:
     def prepared(self) -> Generator[int, None, Task]:
         """All that comes before the main training; the task with what it found."""
         task = self.task
+        if self.kept is not None:
+            return dataclasses.replace(task, kept=self.kept)
         if preludes.needs_target(task.threats):
             self.target = self.target or preludes.start_honest(task)
             yield from preludes.train_target(task, self.target)
@@ -50,7 +54,8 @@ class StackRun:
             self.surrogate = self.surrogate or preludes.start_honest(task)
             yield from preludes.sum_scores(task, self.surrogate, self.sums)
         if task.schedule == "once":
-            task = dataclasses.replace(task, kept=preludes.keep_labels(task, self.sums))
+            self.kept = preludes.keep_labels(task, self.sums)
+            task = dataclasses.replace(task, kept=self.kept)
         return task
 
     def steps(self) -> int:
