@@ -57,5 +57,6 @@ def test_a_stop_leaves_what_is_done(turncoat: Turncoat, table: str, monkeypatch:
     titles = [section["title"] for section in found["sections"]]
     assert titles == ["Not complete", "The data and the model", "How much harm"]
     monkeypatch.setattr(audits, "choose_setting", stopped)
-    assert turncoat("audit", table, "--label", "outcome", "-o", "b.html", "--quick").status == 130
+    early = turncoat("audit", table, "--label", "outcome", "-o", "b.html", "--quick")
+    assert early.status == 130 and "nothing is written" in early.err and "sweep" not in early.err
     assert not Path("b.html").exists()

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from turncoat.report.html import as_html
+from turncoat.report.markdown import as_markdown
 from turncoat.reproduce import gallery
 
 CLAIMS = "| 1 | holds | B:fig5 B:fig20 |\n| B:fig8 | raw | see B:fig8 |\n"
@@ -48,3 +50,20 @@ def test_artefacts_in_tables_lead_to_their_section(folder: Path) -> None:
 
 def test_without_a_page_nothing_is_linked(tmp_path: Path) -> None:
     assert gallery.linked(CLAIMS, tmp_path / "none", tmp_path) == CLAIMS
+
+
+def test_the_report_switches_between_scales_and_keeps_pictures_beside_it(folder: Path) -> None:
+    made = gallery.report(folder)
+    assert [section.title for section in made.sections] == ["B:fig5"]
+    (choice,) = made.sections[0].blocks
+    shown = {options: blocks[0].file for options, blocks in choice.views}
+    first = gallery.FIRST
+    assert shown == {
+        ("raw", first): "B-fig5-raw.png",
+        ("raw", "last"): "B-fig5-raw-last.svg",
+        ("unit", first): "B-fig5-unit.svg",
+    }
+    page = as_html(made)
+    assert '<img src="B-fig5-raw.png" alt="All runs: 3."' in page
+    assert "img-src data: 'self' file:" in page and "B:fig5, raw scale, as the paper has it" in page
+    assert "(B-fig5-raw.png)" in as_markdown(made)

@@ -147,9 +147,9 @@ def sections(asked: Asked, told: Told) -> Iterator[Found]:
     here = choose_setting(scaled, asked.model, asked.learning_rate, asked.quick, told)
     here = dataclasses.replace(here, owners=owned, owner=asked.owner or "")
     matrix = None if asked.costs is None else _costs(Path(asked.costs), here.names)
+    yield the_data(here, attacks.run(here, (), told, "training"))
     threats = [threat for *_, threat in attacks.grid(here)]
     outcomes = attacks.run(here, threats, told, "attacking")
-    yield the_data(here, outcomes)
     yield how_much_harm(here, outcomes)
     yield whom_it_hits(here, outcomes, matrix, told)
     yield would_you_see_it(here, outcomes, told)

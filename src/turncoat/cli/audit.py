@@ -68,7 +68,8 @@ def audit(data: str, rows: str | None, output: str, quiet: bool, drop: tuple[str
         except KeyboardInterrupt:
             complete = False
     if not found:
-        raise KeyboardInterrupt
+        click.echo("turncoat: stopped before the first section was done; nothing is written", err=True)
+        click.get_current_context().exit(STOPPED)
     made = finished(wanted, found, complete)
     files = save(made.report, path)
     if check is not None and made.rows is not None:

@@ -84,6 +84,7 @@ def make(
     if listed:
         show_list(wanted, named)
         return
+    from turncoat.report import saving
     from turncoat.reproduce import gallery, pictures, plan
 
     chosen = {artefact: plan.planned(artefact, wanted) for artefact in named}
@@ -111,8 +112,10 @@ def make(
             click.echo(f"{artefact.name}: {drawn or 'nothing measured, nothing drawn'}")
     index = folder / gallery.INDEX
     write_whole(index, lambda path: path.write_text(gallery.page(folder), encoding="utf-8"))
+    page = folder / gallery.PAGE
+    saving.save(gallery.report(folder), page)
     if not quiet:
-        click.echo(f"all of this folder on one page: {index}")
+        click.echo(f"all of this folder on one page: {page} (as text: {index})")
 
 
 def refuse_scales(

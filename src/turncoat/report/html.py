@@ -51,7 +51,18 @@ def _rendered(report: Report, most: int) -> str:
         for name, kind in (("text", Text), ("table", Table), ("picture", Picture), ("choice", Choice))
     }
     style, script = (Markup(files[name]) for name in ("page.css", "page.js"))
-    return environment.get_template("page.html").render(report=report, style=style, script=script, most=most)
+    return environment.get_template("page.html").render(
+        report=report, style=style, script=script, most=most, beside=any(map(_beside, report.sections))
+    )
+
+
+def _beside(part: Section | Block) -> bool:
+    """Whether a picture of it lies in a file beside the page."""
+    if isinstance(part, Section):
+        return any(map(_beside, part.blocks))
+    if isinstance(part, Choice):
+        return any(_beside(block) for _, blocks in part.views for block in blocks)
+    return isinstance(part, Picture) and bool(part.file)
 
 
 def cut(text: object) -> str:

@@ -1,6 +1,7 @@
-"""A report as Markdown; pictures are named, not drawn."""
+"""A report as Markdown; pictures within it are named, not drawn, those beside it are linked."""
 
 import re
+from urllib.parse import quote
 
 from turncoat.report.report import Block, Choice, Picture, Report, Table, Text, printable, shown
 
@@ -21,6 +22,8 @@ def _block(block: Block) -> str:
         case Text():
             return f"**Warning:** {_plain(block.text)}" if block.warning else _plain(block.text)
         case Picture():
+            if block.file:
+                return f"![{_plain(block.alt)}]({quote(block.file)})\n\n*{_plain(block.caption)}*"
             return f"*{_plain(block.caption)}* {_plain(block.alt)}"
         case Table():
             return _table(block)

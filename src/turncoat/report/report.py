@@ -44,6 +44,7 @@ class Picture:
     alt: str
     svg: str
     paper: bool = False  # drawn on white, whatever the page's colours
+    file: str = ""  # of a picture beside the page, relative to it, where none is drawn within
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 
 from turncoat.data import SCALES
+from turncoat.report.report import Choice, Picture, Report, Section
 from turncoat.reproduce.artefacts import ARTEFACTS, Artefact
 
-INDEX = "index.md"
-TITLE = "# The papers' figures and tables, made again"
+INDEX, PAGE = "index.md", "index.html"
+TITLE = "The papers' figures and tables, made again"
+FIRST = "as the paper has it"  # the picture whose name has no ending
 NAMES = re.compile(r"(?<=\| )[AB]:\w+(?: [AB]:\w+)*(?= \|)")
 """A cell of a Markdown table that holds nothing but names of artefacts."""
 
@@ -18,7 +20,33 @@ def page(folder: Path, captions: bool = False) -> str:
 
     It has ``captions`` where the pictures were drawn without: a picture carries its caption once.
     """
-    return "\n\n".join([TITLE, *(_section(artefact, folder, captions) for artefact in _there(folder))]) + "\n"
+    return (
+        "\n\n".join([f"# {TITLE}", *(_section(artefact, folder, captions) for artefact in _there(folder))])
+        + "\n"
+    )
+
+
+def report(folder: Path) -> Report:
+    """The same as a report, which switches between scales and pictures; these stay files beside its page."""
+    sections = tuple(
+        Section(artefact.name, f"{artefact.title}.", (_choice(artefact, folder),))
+        for artefact in _there(folder)
+    )
+    lead = f"{len(sections)} of {len(ARTEFACTS)} artefacts were made; each picture's numbers are in a .csv of its name."
+    return Report(TITLE, lead, sections, "The pictures lie beside this page: keep them together.")
+
+
+def _choice(artefact: Artefact, folder: Path) -> Choice:
+    views = []
+    for scale, file in _captions(artefact, folder):
+        for name, caption in _told(file).items():
+            kind = name.removeprefix(file.stem).strip("-") or FIRST
+            # the picture itself carries the caption: the page says it to those who do not see the picture
+            shown = Picture(
+                f"{artefact.name}, {scale} scale, {kind}", caption, "", True, _picture(folder, name).name
+            )
+            views.append(((scale, kind), (shown,)))
+    return Choice(("scale", "picture"), tuple(views))
 
 
 def linked(markdown: str, folder: Path, start: Path) -> str:
@@ -49,13 +77,15 @@ def _captions(artefact: Artefact, folder: Path) -> list[tuple[str, Path]]:
     return [(scale, file) for scale, file in files if file.is_file()]
 
 
+def _told(file: Path) -> dict[str, str]:
+    """Captions by picture, one paragraph each as `pictures.make` writes them: name, colon, caption."""
+    return dict(text.split(": ", 1) for text in file.read_text(encoding="utf-8").strip().split("\n\n"))
+
+
 def _section(artefact: Artefact, folder: Path, captioned: bool) -> str:
     parts = [f"## {artefact.name}", f"{artefact.title}."]
     for scale, file in _captions(artefact, folder):
-        # one paragraph per picture, as `pictures.make` writes them: name, colon, caption
-        captions = dict(
-            text.split(": ", 1) for text in file.read_text(encoding="utf-8").strip().split("\n\n")
-        )
+        captions = _told(file)
         first, *others = (_picture(folder, name) for name in captions)
         links = [f"[{path.stem.removeprefix(file.stem).strip('-')}]({path.name})" for path in others]
         numbers = file.with_suffix(".csv")
