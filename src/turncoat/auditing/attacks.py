@@ -170,7 +170,7 @@ def _plan_once(stack: Training, first: Training, rounds: int) -> None:
 def _outcomes(setting: Setting, stack: Training) -> list[Outcome]:
     assert isinstance(stack, StackRun) and stack.main is not None
     data, task = setting.data, stack.task
-    counts = confusion(data.model, stack.main.params, data.x_test, data.y_test)
+    counts = confusion(data.model, stack.params(), data.x_test, data.y_test)
     curves = stack.curves()
     found = []
     for column, threat in enumerate(stack.threats):

@@ -123,6 +123,7 @@ def logistic(features: int, classes: int) -> Model:
         scores=scores,
         hessian_product=hessian_product,
         replica_axis={WEIGHT: 2},
+        feature_axis={WEIGHT: 0},
         head=(WEIGHT,),
         tile=50 if rows > 1 else 512,  # some 500 columns: products at full speed, one draw of rows for many
         chunk=1024,

@@ -52,6 +52,7 @@ def mlp(features: int, classes: int, hidden: int = 128) -> Model:
         hessian_product=hessian_product,
         label_norms=label_norms,
         replica_axis={HIDDEN: 0, WEIGHT: 0, BIAS: 0},
+        feature_axis={HIDDEN: 2},
         head=(WEIGHT, BIAS),
         tile=max(4, min(200, CACHE // size)),
         chunk=1024,

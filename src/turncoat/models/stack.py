@@ -58,6 +58,8 @@ class Model:
         copies  # the same values in the memory that forward_own is fastest with
     )
     span: Span | None = None  # a linear model's training by one coefficient per own row
+    # which axis of which parameters counts the features, where a step's products have no more to do with each
+    feature_axis: dict[str, int] = dataclasses.field(default_factory=dict)
     loss: Loss = CROSS_ENTROPY  # that it is trained with
     # norms of an example's cross-entropy gradient for every label that it could carry: (n, c, r) from logits (n, c, r)
     label_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None

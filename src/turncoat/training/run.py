@@ -1,13 +1,16 @@
 """A stack's whole run: target, surrogate and main training one after the other, resumable at every step."""
 
 import dataclasses
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from turncoat.direction import Params
+from turncoat.models.stack import zeros
 from turncoat.planning import saving
+from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training import checkpoint, planned, preludes
 from turncoat.training.checkpoint import Arrays
@@ -75,13 +78,21 @@ class StackRun:
         assert self.main is not None
         return self.main.samples
 
+    def params(self) -> Params:
+        """The stack's parameters by now, whole: also of features that training left out."""
+        assert self.main is not None
+        return whole(self.task, self.main).params
+
     def to_arrays(self) -> Arrays:
         """Everything needed to go on, as named arrays."""
         arrays = {f"sums:{name}": value.numpy(force=True).copy() for name, value in self.sums.items()}
         for name in ("target", "surrogate", "main"):
             state = getattr(self, name)
             if state is not None:
-                arrays |= {f"{name}:{key}": value for key, value in checkpoint.to_arrays(state).items()}
+                arrays |= {
+                    f"{name}:{key}": value
+                    for key, value in checkpoint.to_arrays(whole(self.task, state)).items()
+                }
         for number, one in enumerate(self.plans):
             arrays |= {f"plan{number}:{key}": v for key, v in saving.to_arrays(one.planner).items()}
         return arrays
@@ -94,7 +105,7 @@ class StackRun:
             if own:
                 state = start(self.task) if name == "main" else preludes.start_honest(self.task)
                 checkpoint.from_arrays(state, own)
-                setattr(self, name, state)
+                setattr(self, name, cut(self.task, state))
         if any(key.startswith("plan0:") for key in arrays):
             self.plans = planned.planners(self.task)
             for number, one in enumerate(self.plans):
@@ -104,6 +115,38 @@ class StackRun:
             for key, value in arrays.items()
             if key.startswith("sums:")
         }
+
+
+def whole(task: Task, state: RunState) -> RunState:
+    """The state with whole parameters: as they are where a run is written down or handed on."""
+    columns = task.columns
+    if columns is None:
+        return state
+    start = columns.model.init(generator(task.seed, "init"), 1)
+    start = {name: value.to(task.x.device) for name, value in start.items()}
+    return _mapped(
+        state, lambda params: columns.whole(params, start), lambda p: columns.whole(p, zeros(start))
+    )
+
+
+def cut(task: Task, state: RunState) -> RunState:
+    """The state with the parameters of the columns alone that are trained on."""
+    columns = task.columns
+    return state if columns is None else _mapped(state, columns.cut, columns.cut)
+
+
+Change = Callable[[Params], Params]
+
+
+def _mapped(state: RunState, change: Change, change_slot: Change) -> RunState:
+    slots, eyes = state.slots, state.eyes_slots
+    return dataclasses.replace(
+        state,
+        params=change(state.params),
+        slots={name: change_slot(slot) for name, slot in slots.items()},
+        eyes=None if state.eyes is None else change(state.eyes),
+        eyes_slots=None if eyes is None else {name: change_slot(slot) for name, slot in eyes.items()},
+    )
 
 
 def _part(arrays: Arrays, start: str) -> Arrays:

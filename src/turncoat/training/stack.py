@@ -6,12 +6,14 @@ import functools
 import torch
 
 from turncoat import precision
+from turncoat.attack.names import PLANNED
 from turncoat.data.dataset import Dataset
 from turncoat.defence import NONE, access, chain, number
 from turncoat.errors import TurncoatError
 from turncoat.federation.crowd import enlist
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.models import products
+from turncoat.models.columns import Columns, narrow, narrowed
 from turncoat.models.stack import Model
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
@@ -40,6 +42,17 @@ class Material:
     x_test: torch.Tensor
     y_test: torch.Tensor
     holder: torch.Tensor | None = None  # (n,) which worker holds each training example, where the data say so
+
+    columns: Columns | None = None  # of the whole features, where some that are never used are left out
+
+    @functools.cached_property
+    def narrowed(self) -> "Material":
+        """The same without the features that are 0 in all examples, where these are many."""
+        columns = narrow(self.model, self.x, self.x_test)
+        if columns is None:
+            return self
+        x, x_test = (part.index_select(1, columns.used) for part in (self.x, self.x_test))
+        return dataclasses.replace(self, model=narrowed(columns), x=x, x_test=x_test, columns=columns)
 
     @functools.cached_property
     def low(self) -> torch.Tensor:
@@ -76,6 +89,8 @@ def stack_run(
         TurncoatError: if the federation, or the recipe's defence or precision, does not fit the data, the model or the
             device.
     """
+    if _fits_narrow(recipe, federation, threats):
+        data = data.narrowed
     x, y, holder = data.x, data.y, data.holder
     low = lowered(data, recipe, federation)
     held = recipe.held(len(y))
@@ -102,6 +117,7 @@ def stack_run(
         x_held=x[:held],
         y_held=y[:held],
         low=None if low is None else low[held:],
+        columns=data.columns,
     )
     models = number(chain(recipe.defence), "partitions")
     if models is None:
@@ -114,6 +130,12 @@ def stack_run(
         guard = guard_of(model, recipe, own.x, own.y, seed)
         parts.append(StackRun(dataclasses.replace(own, guard=guard), threats))
     return PartedRun(task, threats, parts)
+
+
+def _fits_narrow(recipe: Recipe, federation: Federation, threats: tuple[Threat, ...]) -> bool:
+    """Whether nobody looks at the features or parameters as they lie: messages, guards, parts and plans do."""
+    planned = any(threat.selection == PLANNED for threat in threats)
+    return not federation.workers and recipe.defence == NONE and not planned
 
 
 def lowered(data: Material, recipe: Recipe, federation: Federation) -> torch.Tensor | None:

@@ -13,6 +13,7 @@ from turncoat.attack.round import Report
 from turncoat.defences.guard import Guard
 from turncoat.direction import Params
 from turncoat.federation.aware import Sample
+from turncoat.models.columns import Columns
 from turncoat.models.stack import Model, expand
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
@@ -116,6 +117,9 @@ class Task:
     kept: Tensor | None = None  # (n, r) labels chosen before training, with schedule "once"
     plans: Sequence[Planning] | None = None  # of attackers that plan the whole training
     guard: Guard | None = None  # what the learner does against wrong labels, beside its loss
+    columns: Columns | None = (
+        None  # of the features that were given, where x leaves out some that are never used
+    )
     low: Tensor | None = None  # x in bfloat16, where a step's products are
 
     @property
