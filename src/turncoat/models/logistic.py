@@ -125,7 +125,7 @@ def logistic(features: int, classes: int) -> Model:
         replica_axis={WEIGHT: 2},
         feature_axis={WEIGHT: 0},
         head=(WEIGHT,),
-        tile=50 if rows > 1 else 512,  # some 500 columns: products at full speed, one draw of rows for many
+        tile=64 if rows > 1 else 512,  # some 600 columns: products at full speed, one draw of rows for many
         chunk=1024,
         curvature=0.5 if rows > 1 else 0.25,
         recordable=True,
