@@ -10,8 +10,31 @@ from turncoat.fields import described
 
 GOALS = ("untargeted", "targeted")
 SCHEDULES = ("epoch", "step", "once")
+PARTS = "epoch/"  # epoch/4: four rounds in an epoch
 PLACEMENTS = ("resampled", "fixed")
 KNOWLEDGE = ("omniscient", "local", "surrogate")
+
+
+def rounds_in_epoch(schedule: object) -> int:
+    """How often in an epoch the attacker decides, where it is not in every step.
+
+    Raises:
+        TurncoatError: if there is no such schedule.
+    """
+    if isinstance(schedule, str) and schedule.startswith(PARTS):
+        number = schedule.removeprefix(PARTS)
+        if number.isascii() and number.isdecimal() and 2 <= int(number) <= 10_000:
+            return int(number)
+        raise errors.TurncoatError(
+            f"schedule {schedule!r} names no number of rounds in an epoch: give one from 2 to 10000, such as 'epoch/4'"
+        )
+    errors.choose(schedule, (*SCHEDULES, f"{PARTS}N"), "schedule")
+    return 1
+
+
+def _floor(value: float) -> int:
+    # 0.29 * 100 is 28.999999999999996 in binary: a share that is meant to be exact must not lose a flip
+    return math.floor(value + 1e-9)
 
 
 @errors.known_arguments
@@ -36,20 +59,24 @@ class Threat:
         "rule that spends the flips, by name or as MODULE:CALLABLE of your own; in a federation also a gradient"
         " attack, as a reference",
     )
-    schedule: str = described("epoch", "how often the attacker decides", SCHEDULES)
+    schedule: str = described(
+        "epoch", "how often the attacker decides: epoch, epoch/N (N times an epoch), step, or once beforehand"
+    )
     placement: str = described("resampled", "whether write access is drawn anew each round", PLACEMENTS)
     knowledge: str = described("omniscient", "what the attacker sees", KNOWLEDGE)
     aware: bool = described(
         False, "take the server's optimizer or aggregator into account when choosing the flips"
     )
+    last_rounds: int = described(0, "flip in so many of the last epochs alone; 0: in all")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "write_access", errors.share(self.write_access, "write_access"))
         object.__setattr__(self, "local_budget", errors.share(self.local_budget, "local_budget"))
         errors.choose(self.goal, GOALS, "goal")
-        errors.choose(self.schedule, SCHEDULES, "schedule")
+        rounds_in_epoch(self.schedule)
         errors.choose(self.placement, PLACEMENTS, "placement")
         errors.choose(self.knowledge, KNOWLEDGE, "knowledge")
+        errors.whole(self.last_rounds, "last_rounds")
         if not isinstance(self.aware, bool):
             raise errors.TurncoatError(f"aware is {errors.shown(self.aware)}, but must be true or false")
         # whether a rule of that name exists is found out where rules live, before anything is trained
@@ -87,8 +114,3 @@ class Threat:
 
 
 CLEAN = Threat()
-
-
-def _floor(value: float) -> int:
-    # 0.29 * 100 is 28.999999999999996 in binary: a share that is meant to be exact must not lose a flip
-    return math.floor(value + 1e-9)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import turncoat
 from clouds import blobs
 from turncoat import Federation, Recipe, Threat, TurncoatError, models, train
 from turncoat.planning import saving, starts
@@ -127,6 +128,33 @@ def test_a_plan_harms_more_than_the_optimum_of_each_round(digits):
     assert table.loc["planned", "accuracy.mean"] < table.loc["optimal", "accuracy.mean"] - 0.05
 
 
+def test_a_plan_for_the_end_is_at_least_as_strong_there(digits):
+    recipe = Recipe(epochs=10, learning_rate=0.2)
+    threats = [Threat(0.3, 1.0, selection=s) for s in ("planned", "planned:last")]
+    results = train(digits, threats=threats, seeds=range(2), recipe=recipe)
+    mean, last = (
+        np.mean([run.curve("train_accuracy")[-1] for run in results.runs if run.threat == threat])
+        for threat in threats
+    )
+    assert last < mean + 0.02
+
+
+@pytest.mark.parametrize("selection", ["planned", "planned:last"])
+def test_a_plan_for_the_last_rounds_flips_in_these_alone(multi, selection):
+    threats = [Threat(0.6, 0.5, selection=selection, last_rounds=n) for n in (1, 2, 0)]
+    results = train(multi, threats=threats, seeds=[0], recipe=RECIPE)
+    for run in results.runs:
+        if not run.threat.is_clean:
+            last = run.threat.last_rounds or RECIPE.epochs
+            flips = run.curve("flips")
+            assert (flips[: RECIPE.epochs - last] == 0).all() and (flips[RECIPE.epochs - last :] > 15).all()
+    plan = turncoat.plan(
+        multi, threat=threats[0], recipe=RECIPE, rounds=4, at=selection.partition(":")[2] or "mean"
+    )
+    assert torch.equal(plan.soft_labels(multi.x, multi.y, 0).argmax(1), multi.y)
+    assert plan.policy.still == len(plan.phases) - 1
+
+
 @pytest.mark.parametrize("knowledge", ["local", "surrogate"])
 @pytest.mark.parametrize("placement", ["resampled", "fixed"])
 def test_a_planner_may_know_its_own_rows_alone(multi, knowledge, placement):
@@ -164,6 +192,8 @@ def test_the_test_set_is_never_looked_at(multi, seed):
     [
         (Threat(0.5, selection="planned"), Recipe(optimizer="adam"), "sgd"),
         (Threat(0.5, selection="planned", schedule="step"), Recipe(), "schedule"),
+        (Threat(0.5, selection="planned:last", schedule="epoch/4"), Recipe(), "schedule"),
+        (Threat(0.5, selection="planned:mean"), Recipe(), "planned:last"),
         (Threat(0.5, selection="planed"), Recipe(), "did you mean 'planned'"),
     ],
 )

@@ -97,6 +97,7 @@ def test_defaults_stay_as_they_are() -> None:
         "placement": "resampled",
         "knowledge": "omniscient",
         "aware": False,
+        "last_rounds": 0,
         "fingerprint": "",
     }
 

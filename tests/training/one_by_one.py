@@ -170,18 +170,28 @@ def _train(parts, classes, threat, seed, recipe, target=None, kept=None, watch=N
         turn = epoch if threat.placement == "resampled" and kept is None else 0
         own = permutation(seed, ("access", turn), n)[: threat.writable(n)]
         labels, seen = y.copy(), []
-        if threat.schedule != "step" and not threat.is_clean:
-            if kept is not None:
-                labels = kept.copy()
-            else:
-                labels[own] = _decide(server, spy, threat, x, y, own, target, seed, (epoch,))
-            seen = [(1.0, *_seen(server.w, threat, x, y, labels, target))]
+        strikes = not threat.is_clean and epoch >= recipe.epochs - (threat.last_rounds or recipe.epochs)
+        rounds = int(threat.schedule.removeprefix("epoch/")) if "/" in threat.schedule else 1
+        batches = -(-n // recipe.batch_size)
+        begins = [recipe.batch_size * (batches * i // rounds) for i in range(rounds)]
         order = permutation(seed, ("batches", epoch), n)
         for start in range(0, n, recipe.batch_size):
+            if start in begins:
+                number = epoch * rounds + begins.index(start)
+                if rounds > 1 and threat.placement == "resampled":
+                    own = permutation(seed, ("access", number), n)[: threat.writable(n)]
+                labels = y.copy()
+                if threat.schedule != "step" and strikes:
+                    if kept is not None:
+                        labels = kept.copy()
+                    else:
+                        labels[own] = _decide(server, spy, threat, x, y, own, target, seed, (number,))
+                    told = _seen(server.w, threat, x, y, labels, target)
+                    seen.append((1 / rounds, told[0] / rounds, *told[1:]))
             batch = order[start : start + recipe.batch_size]
             bx, by, bl = x[batch], y[batch], labels[batch]
             mine = np.isin(batch, own).nonzero()[0]
-            if threat.schedule == "step" and not threat.is_clean:
+            if threat.schedule == "step" and strikes:
                 if threat.placement == "resampled":
                     mine = np.arange(threat.writable(len(batch)))
                 else:

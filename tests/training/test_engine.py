@@ -52,6 +52,31 @@ def test_schedules_match_one_by_one_training(kind, schedule, request):
     check(request.getfixturevalue(kind), threats)
 
 
+@pytest.mark.parametrize("schedule", ["epoch/2", "epoch/3", "epoch/100"])
+def test_several_rounds_in_an_epoch_match_one_by_one_training(schedule, multi):
+    batches = -(-multi.n // 24)  # no more rounds than mini-batches
+    given = {"schedule": schedule if schedule != "epoch/100" else f"epoch/{batches}"}
+    threats = [
+        Threat(0.5, 0.5, **given),
+        Threat(0.9, 0.4, goal="targeted", **given),
+        Threat(0.4, 0.9, placement="fixed", **given),
+        Threat(0.3, 1.0, selection="random", **given),
+        Threat(0.4, 0.7, knowledge="surrogate", **given),
+    ]
+    check(multi, threats)
+
+
+@pytest.mark.parametrize("schedule", ["epoch", "step", "epoch/2"])
+def test_a_strike_in_the_last_rounds_matches_one_by_one_training(schedule, multi):
+    threats = [Threat(0.5, 0.5, schedule=schedule, last_rounds=last) for last in (1, 2)]
+    threats += [Threat(0.5, 0.5, schedule=schedule, selection="random", last_rounds=1)]
+    results = check(multi, threats)
+    for run in results.runs:
+        if not run.threat.is_clean:
+            struck = run.curve("flips") > 0
+            assert not struck[: -run.threat.last_rounds].any() and struck[-run.threat.last_rounds :].all()
+
+
 @pytest.mark.parametrize("kind", ["binary", "multi"])
 @pytest.mark.parametrize("knowledge", ["local", "surrogate"])
 @pytest.mark.parametrize("schedule", ["epoch", "step"])

@@ -29,6 +29,7 @@ GOLD = Recipe(epochs=2, batch_size=24, learning_rate=0.3, momentum=0.9, defence=
 CASES = {
     "epoch": (PLAIN, both_goals()),
     "step": (HEAVY, both_goals(schedule="step", placement="fixed")),
+    "rounds": (HEAVY, both_goals(schedule="epoch/2", last_rounds=1)),
     "once": (ADAM, both_goals(schedule="once")),
     "surrogate": (ADAM, both_goals(knowledge="surrogate", aware=True)),
     "surrogate-step": (HEAVY, both_goals(knowledge="surrogate", schedule="step")),

@@ -12,6 +12,7 @@ from turncoat.federation.federation import POOLED
 from turncoat.federation.threats import placed_in
 from turncoat.planning import planner as planners
 from turncoat.planning.plan import Made, Plan
+from turncoat.planning.timing import AT
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 from turncoat.training import planned
@@ -30,11 +31,13 @@ def plan(
     seed: int = 0,
     rounds: int = planners.ROUNDS,
     progress: Progress | None = None,
+    at: str = "mean",
 ) -> Plan:
     """Plan the flips that do the most harm over the whole training that ``recipe`` describes.
 
-    The threat's selection does not matter: its plan is what ``train`` follows with ``selection="planned"``. The test
-    set is never looked at.
+    The threat's selection does not matter: its plan is what ``train`` follows with ``selection="planned"``, or, where
+    ``at`` is "last", with "planned:last": the aim then counts after the last round alone, else over the ends of the
+    last 10 % of the rounds. The test set is never looked at.
 
     Raises:
         TurncoatError: for a threat that flips nothing, rounds below 1, a recipe or schedule that is not planned for,
@@ -50,7 +53,8 @@ def plan(
         )
     rounds = errors.whole(rounds, "rounds", 1)
     seed = errors.whole(seed, "seed")
-    own = placed_in(POOLED, dataclasses.replace(threat, selection=PLANNED), recipe)
+    selection = PLANNED if errors.choose(at, AT, "at") == "mean" else f"{PLANNED}:{at}"
+    own = placed_in(POOLED, dataclasses.replace(threat, selection=selection), recipe)
     if short := reach(own, recipe, POOLED, dataset.y, seed).shortage:
         raise TurncoatError(short)
     data = material(models.build(model, dataset), dataset, "cpu")

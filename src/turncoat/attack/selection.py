@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat import errors, own_code
-from turncoat.attack.names import FORMS, IMITATE, PLANNED, STRONGEST, is_own
+from turncoat.attack.names import FORMS, IMITATE, PLANS, STRONGEST, is_own, is_planned
 from turncoat.attack.proposals import (
     Proposal,
     propose_as_printed,
@@ -169,10 +169,10 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
         TurncoatError: with the nearest name if there is none, if one's own can't be imported, or if it is no rule of
             one round.
     """
-    if isinstance(name, str) and name == PLANNED:
+    if is_planned(name):
         raise errors.TurncoatError(
-            "selection 'planned' plans the flips of a whole training, so a single round has none: use"
-            " Threat(selection='planned') in train(...), or turncoat.plan(...)"
+            f"selection {name!r} plans the flips of a whole training, so a single round has none: use"
+            f" Threat(selection={name!r}) in train(...), or turncoat.plan(...)"
         )
     if isinstance(name, str) and name == STRONGEST:
         raise errors.TurncoatError(
@@ -190,13 +190,13 @@ def find(name: object, write_access: float = 1.0) -> "Selection | OwnSelection":
             return Selection(propose, needs="nothing")
         if is_own(name):
             return _own(name)
-    known = (*SELECTIONS, *PARAMETRIC, PLANNED, STRONGEST, *FORMS)
+    known = (*SELECTIONS, *PARAMETRIC, *PLANS, STRONGEST, *FORMS)
     return SELECTIONS[errors.choose(name, known, "selection")]
 
 
 def _own(name: str) -> "Selection | OwnSelection":
     family = name.partition(":")[0]
-    if family in (plain := (*SELECTIONS, PLANNED, STRONGEST)):
+    if family in (plain := (*SELECTIONS, STRONGEST)):
         errors.choose(name, plain, "selection")  # a rule that takes no number
     try:
         rule: Selection | OwnSelection = own_code.rule(name, "selection", "new labels")

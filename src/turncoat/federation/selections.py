@@ -1,6 +1,6 @@
 """What may stand as a threat's selection, be the data pooled or dealt out."""
 
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import is_planned
 from turncoat.attack.selection import find
 from turncoat.federation.names import forges, imitated
 from turncoat.threat import Threat
@@ -12,7 +12,7 @@ def check_selection(threat: Threat) -> None:
     Raises:
         TurncoatError: with the nearest name if there is none of that name.
     """
-    if callable(threat.selection) or threat.selection == PLANNED or forges(threat.selection):
+    if callable(threat.selection) or is_planned(threat.selection) or forges(threat.selection):
         return
     if imitated(threat.selection):
         return

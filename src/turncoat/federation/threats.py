@@ -3,12 +3,12 @@
 import dataclasses
 
 from turncoat import defence, precision
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import is_planned
 from turncoat.errors import TurncoatError
 from turncoat.federation.federation import Federation
 from turncoat.federation.names import forges, imitated
 from turncoat.recipe import Recipe
-from turncoat.threat import Threat
+from turncoat.threat import PARTS, Threat
 
 
 def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
@@ -18,7 +18,7 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
         TurncoatError: if the threat names another write access, or a gradient attack has no messages to forge or
             to come near to.
     """
-    if threat.selection == PLANNED and (why := why_unplanned(threat, recipe)):
+    if is_planned(threat.selection) and (why := why_unplanned(threat, recipe)):
         raise TurncoatError(why)
     defence.refuse(recipe.defence, bool(federation.workers), threat.schedule, recipe.patience)
     precision.refuse(recipe.precision, recipe.defence != defence.NONE, bool(federation.workers))
@@ -36,6 +36,10 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
                 " workers = 10 and hostile = 2"
             )
         return threat
+    if threat.schedule.startswith(PARTS):
+        raise TurncoatError(
+            f"schedule {threat.schedule!r} is one of pooled training: with workers set schedule to 'epoch' or 'step'"
+        )
     k = federation.write_access
     if threat.write_access not in (0.0, k):
         raise TurncoatError(
@@ -57,8 +61,11 @@ def why_unplanned(threat: Threat, recipe: Recipe) -> str:
             f"selection 'planned' goes back through the steps of sgd, but optimizer is {recipe.optimizer!r}, which"
             " scales each step by all before it: set optimizer to 'sgd', or selection to 'optimal'"
         )
-    if threat.schedule == "step":
-        return "selection 'planned' decides once a round, not in every mini-batch: set schedule to 'epoch' or 'once'"
+    if threat.schedule not in ("epoch", "once"):
+        return (
+            f"selection {threat.selection!r} decides once an epoch or once for all, not with schedule"
+            f" {threat.schedule!r}: set schedule to 'epoch' or 'once'"
+        )
     return ""
 
 

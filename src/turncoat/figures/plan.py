@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from turncoat import errors
 from turncoat.analysis.planned import plan as make
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import PLANS
 from turncoat.data.dataset import Dataset
 from turncoat.figures import captions, cells, grid, style
 from turncoat.planning.plan import Plan
@@ -82,7 +82,7 @@ def _planned_cell(rows: pd.DataFrame) -> Cell:
     Raises:
         TurncoatError: if there is none, or several settings.
     """
-    own = rows[(rows["selection"] == PLANNED) & (rows["write_access"] > 0)]
+    own = rows[(rows["selection"].isin(PLANS)) & (rows["write_access"] > 0)]
     if own.empty:
         raise errors.TurncoatError(
             'no cell here was planned: sweep one with selection = "planned", or choose another with --where'

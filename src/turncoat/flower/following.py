@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from turncoat import errors
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import is_planned
 from turncoat.attack.selection import OwnSelection
 from turncoat.errors import TurncoatError
 from turncoat.planning.plan import Plan
@@ -20,7 +20,7 @@ def to_follow(selection: object, plan: object, local_budget: float, direction: o
         TurncoatError: for a plan without the selection "planned" or that without a plan, for a file that is none, or
             for a budget or direction beside it.
     """
-    if (selection == PLANNED) != (plan is not None):
+    if is_planned(selection) != (plan is not None):
         raise TurncoatError(
             "selection 'planned' follows a plan: give plan='plan.npz', the file of turncoat.plan(...).save('plan.npz')"
             if plan is None

@@ -32,6 +32,7 @@ class Course:
     looks: dict[int, float]
     weight_decay: float = 0.0
     scale: Params | None = None
+    still: int = 0  # first phases in which nothing is flipped
 
     @property
     def steps(self) -> int:

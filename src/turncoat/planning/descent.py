@@ -68,7 +68,8 @@ def labels_of(
     phases = []
     for phase in range(course.phases):
         worths = ledgers.worth(course.model, course.x, state.ledger.legs, part, phase)
-        phases.append(soft_labels(reach, worths.add_(prior), course.y))
+        held = reach.none() if phase < course.still else reach
+        phases.append(soft_labels(held, worths.add_(prior), course.y))
     return torch.stack(phases)
 
 

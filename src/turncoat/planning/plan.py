@@ -146,6 +146,7 @@ class Plan:
             "prior": self.policy.prior.numpy(force=True),
             "weights": self.policy.weights.numpy(force=True),
             "ends": np.array(self.policy.ends),
+            "still": np.array(self.policy.still),
         }
         if self.policy.basis is not None:
             arrays["basis"] = self.policy.basis.numpy(force=True)
@@ -175,6 +176,7 @@ class Plan:
                 weights=torch.tensor(arrays["weights"]),
                 ends=tuple(arrays["ends"].tolist()),
                 basis=torch.tensor(arrays["basis"]) if "basis" in arrays else None,
+                still=int(arrays.get("still", np.array(0))),
             )
         except TurncoatError:
             raise

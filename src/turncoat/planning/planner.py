@@ -70,6 +70,7 @@ class Planner:
             weights=ledger.best[used],
             ends=self.view.timing.ends,
             basis=self.view.basis,
+            still=self.view.timing.still,
         )
 
     def course_of(self, attacker: int) -> tuple[float, ...]:

@@ -25,6 +25,7 @@ class Policy:
     weights: Float[Tensor, "legs r"]
     ends: tuple[int, ...]
     basis: Float[Tensor, "d m"] | None = None
+    still: int = 0  # first phases in which nothing is flipped
 
     @property
     def replicas(self) -> int:
@@ -40,6 +41,8 @@ class Policy:
     ) -> Float[Tensor, "n c r"]:
         """The plan's labels for these rows, as the model eats them."""
         seen = x if self.basis is None else x @ self.basis
+        if phase < self.still:
+            reach = reach.none()
         worth = ledger.worth(self.model, seen, list(self.legs), self.weights, phase)
         return soft_labels(reach, worth.add_(self.prior[y]), y)
 

@@ -20,6 +20,10 @@ class Reach:
     limit: Float[Tensor, "_ r"]
     mass: Float[Tensor, " r"]
 
+    def none(self) -> "Reach":
+        """The same replicas while they flip nothing."""
+        return Reach(torch.zeros_like(self.limit), torch.zeros_like(self.mass))
+
     def times(self, count: int) -> "Reach":
         """The same reach for several stacks of these replicas, one after the other."""
         return Reach(self.limit.repeat(1, count), self.mass.repeat(count))

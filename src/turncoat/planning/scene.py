@@ -48,6 +48,7 @@ class Scene:
     fixed: bool
     once: bool = False
     at: str = "mean"
+    last_rounds: int = 0  # in which alone it may flip; in all, if 0
 
     @property
     def linear(self) -> bool:
@@ -101,6 +102,7 @@ class View:
             looks=self.timing.looks,
             weight_decay=scene.recipe.weight_decay,
             scale=self.scale,
+            still=self.timing.still,
         )
 
 
@@ -111,7 +113,7 @@ def view(scene: Scene) -> View:
         TurncoatError: for a network without second derivatives.
     """
     if scene.model.curvature is not None:
-        when = timing(scene.recipe, scene.batches, scene.once, scene.at)
+        when = timing(scene.recipe, scene.batches, scene.once, scene.at, last_rounds=scene.last_rounds)
         values, basis = leading(scene.x[scene.sample(ROWS)])
         short = shortened(scene.model.curvature * values, when.rate)
         scale = {name: short.view(-1, *(1,) * (v.ndim - 1)) for name, v in scene.start.items()}
@@ -127,6 +129,6 @@ def view(scene: Scene) -> View:
         )
     length = scene.recipe.learning_rate / (1 - scene.recipe.momentum) * scene.recipe.epochs * scene.batches
     least = min(MOST_STEPS, max(STEPS, int(length * bend / STABLE) + 1))
-    when = timing(scene.recipe, scene.batches, scene.once, scene.at, least)
+    when = timing(scene.recipe, scene.batches, scene.once, scene.at, least, scene.last_rounds)
     # a longer training than so many stable steps is planned as if it ended after these
     return View(scene, when, min(when.rate, STABLE / max(bend, 1e-9)), None, None)

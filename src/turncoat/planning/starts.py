@@ -56,7 +56,7 @@ def best_table(course: Course, reach: Reach) -> Prior:
     wide = reach.times(len(tables))
     priors = torch.cat(tables, 2)
     soft = soft_labels(wide, priors[course.y], course.y)
-    found = outcome(course, soft.unsqueeze(0).expand(course.phases, -1, -1, -1))
+    found = outcome(course, _held(course, soft))
     best = found.view(len(tables), -1).min(0).indices
     return priors[:, :, best * len(reach.mass) + torch.arange(len(best), device=best.device)]
 
@@ -93,10 +93,17 @@ def round_by_round(course: Course, reach: Reach, scene: Scene) -> tuple[list[Leg
         legs.append(leg)
         weights.append(SHARP / found.std((0, 1)).clamp(min=1e-20))
         soft = soft_labels(reach, found.mul_(weights[-1]), course.y)
-        held = soft.unsqueeze(0).expand(course.phases, -1, -1, -1)
-        params = trajectory(course, held, params, first, last)[-1]
+        params = trajectory(course, _held(course, soft), params, first, last)[-1]
     counts = torch.tensor([sum(other.phase == leg.phase for other in legs) for leg in legs])
     return legs, torch.stack(weights) / counts.unsqueeze(1).to(course.x)
+
+
+def _held(course: Course, soft: Float[Tensor, "n c r"]) -> Float[Tensor, "phases n c r"]:
+    """The same soft labels in every phase in which something is flipped."""
+    if not course.still:
+        return soft.unsqueeze(0).expand(course.phases, -1, -1, -1)
+    honest = torch.nn.functional.one_hot(course.y, soft.shape[1]).unsqueeze(2).expand_as(soft).to(soft)
+    return torch.stack([honest if phase < course.still else soft for phase in range(course.phases)])
 
 
 def _against(course: Course, params: Params, replicas: int) -> Params:

@@ -33,16 +33,26 @@ class Timing:
     looks: dict[int, float]
     rate: float
     ends: tuple[int, ...]  # of phases, in rounds
+    still: int = 0  # first phases in which nothing is flipped
 
 
-def timing(recipe: Recipe, batches: int, once: bool = False, at: str = "mean", least: int = STEPS) -> Timing:
+def timing(
+    recipe: Recipe,
+    batches: int,
+    once: bool = False,
+    at: str = "mean",
+    least: int = STEPS,
+    last_rounds: int = 0,
+) -> Timing:
     """The timing of a recipe whose rounds have so many batches; with ``once`` a plan has a single phase.
 
+    With ``last_rounds`` the rounds before these are phases of their own, in which nothing is flipped.
     The aim is averaged over the ends of the last 10 % of the rounds, as accuracy is, or counts after the last alone.
     """
     rounds = recipe.epochs
     steps = min(_steps(rounds, least), rounds * batches)
-    ends = (rounds,) if once else _ends(rounds)
+    before = max(0, rounds - last_rounds) if last_rounds else 0
+    ends = (rounds,) if once else tuple(sorted({*_ends(rounds), *([before] if before else [])}))
     step_ends = [round(steps * end / rounds) for end in ends]
     # a phase that is shorter than a step has none of its own
     kept = [i for i, end in enumerate(step_ends) if end > (step_ends[i - 1] if i else 0)]
@@ -54,7 +64,7 @@ def timing(recipe: Recipe, batches: int, once: bool = False, at: str = "mean", l
         step = max(1, round(steps * (rounds - back) / rounds))
         looks[step] = looks.get(step, 0.0) + 1 / counted
     length = recipe.learning_rate / (1 - recipe.momentum) * rounds * batches
-    return Timing(phase_of, looks, length / steps, ends)
+    return Timing(phase_of, looks, length / steps, ends, sum(end <= before for end in ends))
 
 
 def _steps(rounds: int, least: int) -> int:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import is_planned
 from turncoat.attack.round import Quota, choose_flips, mean_gradient
 from turncoat.attack.selection import resolve
 from turncoat.defences.guard import Guard
@@ -51,7 +51,7 @@ def chosen_labels(turn: Turn, server: Params, toward: Params) -> Int[Tensor, "m 
     """
     if turn.task.kept is not None:
         return _kept(turn, turn.task.kept)
-    if turn.threats[0].selection == PLANNED:
+    if is_planned(turn.threats[0].selection):
         own = turn.state.alive[turn.columns].tolist()
         return planned_labels(turn.task, own, turn.rows, turn.members, turn.when[0])
     view = _attackers_view(turn, server, toward)

@@ -17,7 +17,7 @@ from turncoat.federation.messages import example_norms, unpack
 from turncoat.federation.visibility import SIGNS, label_shift, signs
 from turncoat.randomness import generator
 from turncoat.threat import Threat
-from turncoat.training.rounds import decide, groups
+from turncoat.training.rounds import decide, groups, strikes
 from turncoat.training.steps import attackers_step
 from turncoat.training.task import Rows, RunState, Task
 
@@ -43,6 +43,10 @@ class Federated:
         """The batches of all workers, (1, w, b) for every report."""
         rounds = self.crowd.epoch(task.seed, epoch)
         yield from ((t + 1, rounds[t : t + 1]) for t in range(done, len(rounds)))
+
+    def turns(self, task: Task) -> tuple[int, ...]:
+        """A round is an epoch."""
+        return (0,)
 
     def pool(self, task: Task, threats: Sequence[Threat], epoch: int) -> Rows:
         """All examples, worker by worker; the hostile ones' shards are written to by every threat."""
@@ -101,6 +105,8 @@ class Federated:
             return labels
         order = torch.arange(w * b, device=rows.device)  # the hostile workers' rows stand first
         for group in groups(task, state):
+            if not strikes(task, group.threats[0], state.epoch):
+                continue
             sizes = torch.full((len(group.threats),), hostile * b, device=rows.device)
             threat = group.threats[0]
             sample = None
@@ -119,7 +125,10 @@ def forge(
 ) -> Float[Tensor, "r w p"]:
     """Put gradient attacks, where a replica's threat is one, in the place of the first ``hostile`` messages."""
     for name, attack in GRADIENT_ATTACKS.items():
-        columns = [c for c, i in enumerate(state.alive.tolist()) if task.threats[i].selection == name]
+        columns = [
+            c for c, i in enumerate(state.alive.tolist())
+            if task.threats[i].selection == name and strikes(task, task.threats[i], state.epoch)
+        ]  # fmt: skip
         if columns and 0 < hostile < messages.shape[1]:
             draw = generator(task.seed, "gradient attack", state.step)
             honest = messages[columns, hostile:]

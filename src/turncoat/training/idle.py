@@ -7,7 +7,7 @@ One account of it for the command line and experiment files, which refuse it bef
 import dataclasses
 from collections.abc import Callable
 
-from turncoat.attack.names import PLANNED, is_blind
+from turncoat.attack.names import is_blind, is_planned
 from turncoat.defence import guards
 from turncoat.federation.federation import Federation
 from turncoat.federation.names import forges, imitated
@@ -32,7 +32,7 @@ def _forges(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
 
 
 def _blind(threat: Threat, recipe: Recipe, federation: Federation) -> bool:
-    if threat.selection == PLANNED or imitated(threat.selection):
+    if is_planned(threat.selection) or imitated(threat.selection):
         return False
     return forges(threat.selection) or is_blind(threat.selection)
 
@@ -74,8 +74,18 @@ IDLE = (
         "with schedule 'once' the flips are chosen before training; set schedule to 'epoch'",
     ),
     Idle(
+        ("last_rounds",),
+        lambda threat, recipe, federation: threat.schedule == "once",
+        "with schedule 'once' the flips stay from the first epoch to the last; set schedule to 'epoch'",
+    ),
+    Idle(
+        ("last_rounds",),
+        lambda threat, recipe, federation: threat.last_rounds >= recipe.epochs,
+        "the training has no more epochs; set last_rounds to fewer",
+    ),
+    Idle(
         ("aware",),
-        lambda threat, recipe, federation: threat.selection == PLANNED,
+        lambda threat, recipe, federation: is_planned(threat.selection),
         "selection 'planned' looks at neither aggregators nor defences; set selection to 'optimal'",
     ),
     Idle(

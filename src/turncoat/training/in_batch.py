@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import is_planned
 from turncoat.attack.round import told
 from turncoat.attack.selection import Selection, check_spent, resolve, spend_each
 from turncoat.federation.names import imitated
@@ -48,7 +48,7 @@ def suits(task: Task, threat: Threat, rows: int) -> bool:
     """Whether a group with this threat can take its turn here: a linear model, plain loss, scores of a batch."""
     if task.model.span is None or not task.model.loss.plain or threat.aware or rows > task.model.chunk:
         return False
-    if threat.selection == PLANNED or imitated(threat.selection):
+    if is_planned(threat.selection) or imitated(threat.selection):
         return False
     return isinstance(resolve(threat.selection, threat.write_access), Selection)
 

@@ -1,5 +1,6 @@
 """The loop in which attack and training alternate, for a whole stack of replicas at once."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,8 +13,8 @@ from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.training import replay
 from turncoat.training.evaluate import evaluate, mean_loss
-from turncoat.training.rounds import decide, groups, rank_in
-from turncoat.training.task import CURVES, RunState, Task, label_dtype
+from turncoat.training.rounds import decide, groups, rank_in, strikes
+from turncoat.training.task import CURVES, Group, Rows, RunState, Task, label_dtype
 
 FLIPS = CURVES.index("flips")
 LEARNED = CURVES.index("train_accuracy")
@@ -39,9 +40,12 @@ def one_epoch(task: Task, state: RunState, kept: list[replay.Replay] | None = No
     """
     kept = [] if kept is None else kept
     many = replay.STEPS if replay.suits(task) else 1
+    turns = {row: turn for turn, row in enumerate(task.way.turns(task))}
     if state.row == 0:
         begin_epoch(task, state)
     for end, rows in task.way.batches(task, state.epoch, state.row, many):
+        if state.row and state.row in turns:
+            begin_round(task, state, turns[state.row], len(turns))
         if len(rows) == 1:
             task.way.step(task, state, rows[0])
         else:
@@ -61,20 +65,48 @@ def begin_epoch(task: Task, state: RunState) -> None:
     state.labels = task.y.to(label_dtype(task.model.classes)).unsqueeze(1).repeat(1, replicas)
     alive = state.alive.cpu().numpy()
     state.curves[state.epoch][alive, FLIPS:LEARNED] = (0, np.nan, np.nan, 1)
-    in_steps = task.schedule == "step"
-    if in_steps:  # objectives are summed up over the epoch's rounds
-        attacked = [replica for replica in alive if not task.threats[replica].is_clean]
+    in_steps, rounds = task.schedule == "step", len(task.way.turns(task))
+    if in_steps or rounds > 1:  # objectives are summed up over the epoch's rounds
+        attacked = [
+            replica for replica in alive
+            if not task.threats[replica].is_clean and strikes(task, task.threats[replica], state.epoch)
+        ]  # fmt: skip
         state.curves[state.epoch][attacked, FLIPS + 1 : FLIPS + 3] = 0
     if state.eyes is not None:
         state.inside = torch.zeros(n, replicas, dtype=torch.bool, device=task.y.device)
+    if not in_steps:
+        begin_round(task, state, 0, rounds)
+    elif state.inside is not None:
+        for group in groups(task, state):
+            _stand(task, state, group, task.way.pool(task, group.threats, state.epoch))
+
+
+def begin_round(task: Task, state: RunState, turn: int, rounds: int) -> None:
+    """The attackers' turn, one of so many in an epoch: from clean labels, on all rows."""
+    assert state.labels is not None
+    if turn:
+        state.labels = task.y.to(state.labels.dtype).unsqueeze(1).repeat(1, len(state.alive))
+        state.counted = None
     for group in groups(task, state):
-        pool = task.way.pool(task, group.threats, state.epoch)
-        if state.inside is not None:
-            state.inside[:, group.columns] = rank_in(pool.order).unsqueeze(1) < pool.sizes
-        if not in_steps:
-            outcome = decide(task, state, group, pool, (state.epoch,))
-            outcome.write(state.labels)
-            state.note(outcome.columns, outcome.report)
+        number = state.epoch * rounds + turn
+        pool = task.way.pool(task, group.threats, number)
+        _stand(task, state, group, pool)
+        if not strikes(task, group.threats[0], state.epoch):
+            continue
+        outcome = decide(task, state, group, pool, (number,))
+        outcome.write(state.labels)
+        told = outcome.report
+        if rounds == 1:
+            state.note(outcome.columns, told)
+        else:
+            mean = dataclasses.replace(told, flips=told.flips / rounds)
+            state.note(outcome.columns, mean, 1 / rounds)
+
+
+def _stand(task: Task, state: RunState, group: Group, pool: Rows) -> None:
+    """Which rows the attackers' own models learn from."""
+    if state.inside is not None:
+        state.inside[:, group.columns] = rank_in(pool.order).unsqueeze(1) < pool.sizes
 
 
 def finish_epoch(task: Task, state: RunState) -> None:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import PLANS, is_planned
 from turncoat.planning.planner import ROUNDS, Planner
 from turncoat.planning.reach import Reach
 from turncoat.planning.realise import drawn_flips, fixed_flips
@@ -126,12 +126,12 @@ def planned_labels(
 
 
 def _plans(threat: Threat) -> bool:
-    return threat.selection == PLANNED and not threat.is_clean
+    return is_planned(threat.selection) and not threat.is_clean
 
 
 def _kind(threat: Threat) -> tuple[object, ...]:
     seen = threat.write_access if threat.knowledge != "omniscient" else None
-    return (threat.goal, threat.placement, threat.knowledge, seen)
+    return (threat.goal, threat.placement, threat.knowledge, threat.selection, threat.last_rounds, seen)
 
 
 def _scene(task: Task, replicas: list[int]) -> Scene:
@@ -169,6 +169,8 @@ def _scene(task: Task, replicas: list[int]) -> Scene:
         flips=torch.tensor(flips, device=y.device),
         fixed=fixed,
         once=once,
+        at=PLANS[str(first.selection)],
+        last_rounds=first.last_rounds,
     )
 
 

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import is_planned
 from turncoat.federation.visibility import SIGNS
 from turncoat.randomness import generator
-from turncoat.threat import Threat
+from turncoat.threat import Threat, rounds_in_epoch
 from turncoat.training.in_batch import Batch, decide_in_batch, look, suits
-from turncoat.training.rounds import access_order, decide, groups, rank_in, writable
+from turncoat.training.rounds import access_order, decide, groups, rank_in, strikes, writable
 from turncoat.training.steps import Seen, attackers_step, server_step
 from turncoat.training.task import Rows, RunState, Task
 
@@ -41,6 +41,12 @@ class Pooled:
             yield end, order[done:end].view(count, -1)
             done = end
 
+    def turns(self, task: Task) -> tuple[int, ...]:
+        """The rows of an epoch before which the attackers decide, each at the start of a mini-batch."""
+        n, size = len(task.x), task.recipe.batch_size
+        rounds = min(rounds_in_epoch(task.schedule), self.steps(task))
+        return tuple(size * (self.steps(task) * turn // rounds) for turn in range(rounds)) if n else (0,)
+
     def pool(self, task: Task, threats: Sequence[Threat], epoch: int) -> Rows:
         """All examples, in the random order from whose start every threat cuts its share."""
         n = len(task.y)
@@ -48,7 +54,7 @@ class Pooled:
         placement = "fixed" if threats[0].schedule == "once" else threats[0].placement
         order = access_order(task, epoch, n, placement)
         # a plan's scores are of the features as it was made with
-        x = task.x if threats[0].selection == PLANNED else task.fed
+        x = task.x if is_planned(threats[0].selection) else task.fed
         return Rows(x, task.y, order, writable(threats, n, task.x.device))
 
     def step(self, task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
@@ -98,6 +104,8 @@ def attacked_labels(
     if state.groups is None:
         state.groups = tuple(groups(task, state))
     for group in state.groups:
+        if not strikes(task, group.threats[0], state.epoch):
+            continue
         order, sizes = _cut(task, state, group.threats, rows)
         if state.inside is not None:  # the attacker's own model learns from this batch's share alone
             first = torch.arange(len(rows), device=rows.device).unsqueeze(1) < sizes

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import PLANS, is_planned
 from turncoat.attack.round import mean_gradient, scores_for
 from turncoat.attack.selection import Selection, flip_labels, resolve
 from turncoat.direction import targeted, untargeted
@@ -70,7 +70,7 @@ def keep_labels(task: Task, sums: Sums) -> Tensor:
         if threat.is_clean or threat.selection in GRADIENT_ATTACKS:
             continue
         pool = task.way.pool(task, (threat,), 0)
-        if threat.selection == PLANNED:
+        if is_planned(threat.selection):
             own = planned_labels(task, [column], pool, pool.order[: int(pool.sizes.max())], 0)
             labels[pool.order[: len(own)], column] = own[:, 0].to(labels.dtype)
             continue
@@ -107,6 +107,6 @@ def _kind(threat: Threat) -> tuple[str, str]:
 
 
 def _kinds(threats: tuple[Threat, ...]) -> list[tuple[str, str]]:
-    unscored = (*GRADIENT_ATTACKS, PLANNED)
+    unscored = (*GRADIENT_ATTACKS, *PLANS)
     wanted = (t for t in threats if not t.is_clean and t.selection not in unscored)
     return sorted({_kind(t) for t in wanted})

@@ -62,6 +62,11 @@ def groups(task: Task, state: RunState) -> Iterator[Group]:
         yield Group(own, torch.tensor(columns, device=state.alive.device))
 
 
+def strikes(task: Task, threat: Threat, epoch: int) -> bool:
+    """Whether the attacker flips in this epoch."""
+    return not threat.last_rounds or epoch >= task.recipe.epochs - threat.last_rounds
+
+
 def decide(task: Task, state: RunState, group: Group, rows: Rows, when: tuple[int, ...]) -> Outcome:
     """One group's round: direction, scores, flips, and what they did to the gradient."""
     columns = group.columns
@@ -81,4 +86,6 @@ def decide(task: Task, state: RunState, group: Group, rows: Rows, when: tuple[in
 
 def _kind(threat: Threat) -> tuple[object, ...]:
     access = threat.write_access if depends_on_access(threat.selection) else None
-    return (threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware, access)
+    return (
+        threat.goal, threat.selection, threat.knowledge, threat.placement, threat.aware, threat.last_rounds, access
+    )  # fmt: skip

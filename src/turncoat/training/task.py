@@ -73,6 +73,9 @@ class Way(Protocol):
     def batches(self, task: "Task", epoch: int, done: int, many: int) -> Iterator[tuple[int, Tensor]]:
         """The epoch's batches from ``done`` on, ``many`` at a time or one; and the state's ``row`` after them."""
 
+    def turns(self, task: "Task") -> tuple[int, ...]:
+        """The values of ``row`` at which an epoch's rounds begin, where these are not its steps."""
+
     def pool(self, task: "Task", threats: Sequence[Threat], epoch: int) -> Rows:
         """All examples, in the order from which these threats, which decide alike, cut what they may write to."""
 
