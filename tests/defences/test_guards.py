@@ -97,8 +97,10 @@ def test_gold_labels_are_put_right_and_weights_are_agreement():
     rows = torch.tensor([3, int(wrong[0]), int(wrong[5])])
     assert torch.equal(guard.repaired(labels[rows], data.y[rows], rows), repaired[rows])
 
+    draw = generator(0, "params")
     params = {
-        k: torch.randn(v.shape, dtype=torch.float64) for k, v in model.init(generator(0, "i"), 2).items()
+        k: torch.randn(v.shape, dtype=torch.float64, generator=draw)
+        for k, v in model.init(generator(0, "i"), 2).items()
     }
     known = (x[wrong[:4]], data.y[wrong[:4]])
     rest, pull = guard.gradient(model, params, x[20:30], labels[20:30], None, known)
