@@ -113,8 +113,8 @@ def test_extracts_without_a_column_that_was_added_since(evidence: Evidence, tmp_
 def test_extracts_of_a_newer_version(evidence: Evidence, tmp_path: Path) -> None:
     extracts.write(evidence, tmp_path)
     points = pd.read_parquet(tmp_path / extracts.POINTS)
-    points.assign(precision=32).to_parquet(tmp_path / extracts.POINTS, index=False)
-    with pytest.raises(TurncoatError, match="unknown field 'precision': a turncoat newer than"):
+    points.assign(foresight=32).to_parquet(tmp_path / extracts.POINTS, index=False)
+    with pytest.raises(TurncoatError, match="unknown field 'foresight': a turncoat newer than"):
         extracts.read(tmp_path)
     points.attrs[extracts.VERSIONED] += 1
     points.to_parquet(tmp_path / extracts.POINTS, index=False)

@@ -22,6 +22,7 @@ from turncoat.figures.harm import harm
 from turncoat.figures.heatmap import heatmap
 from turncoat.figures.matrix import matrix
 from turncoat.figures.plan import Drawn, plan, planned_anew
+from turncoat.figures.rules import rules
 from turncoat.figures.spread import spread
 from turncoat.figures.visibility import visibility
 from turncoat.writing import check_picture
@@ -82,6 +83,7 @@ FIGURES: dict[str, FigureSpec] = {
         _styled(defences),
         "defence by attack, worst cases marked, with the price of each defence and the clean run",
     ),
+    "rules": FigureSpec(_styled(rules), "every rule at every budget, the one that costs most marked"),
     "certificate": FigureSpec(
         _styled(certificate),
         "accuracy that is certified for the data of a sweep, and accuracy that attacks reach, over flips",

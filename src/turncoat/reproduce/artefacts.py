@@ -1,4 +1,4 @@
-"""The papers' figures and tables by name: what each shows, its experiment file, and how it is drawn."""
+"""The papers' figures and tables by name, and ours: what each shows, its experiment file, and how it is drawn."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,13 @@ from typing import Any
 from turncoat import errors
 
 PAPERS = ("A", "B")
+OURS = "C"  # in the place of a paper: what neither measured
 FOLDER = "experiments"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Artefact:
-    """One figure or table of a paper; ``figure`` and ``choices`` are a picture's name and its own choices.
+    """One figure or table of a paper, or of ours; ``figure`` and ``choices`` are a picture's name and its own choices.
 
     ``states`` is what the paper says of it, in our words, if anything; ``note`` is what had to be chosen or was cut.
     """
@@ -28,7 +29,7 @@ class Artefact:
 
     @property
     def paper(self) -> str:
-        """``A`` or ``B``."""
+        """``A`` or ``B``, or ``C`` for ours."""
         return self.name[0]
 
     @property
@@ -50,6 +51,9 @@ GRID = "The papers leave the grid open; 10 write accesses by 10 local budgets ar
 PAIRS = "Which pairs (k, b) were drawn is not stated; five are our choice."
 UNTARGETED = " Untargeted alone: the targeted half is left out for its cost."
 LINES = "The lines are our choice: b = 1 (k is the budget) and k = 1 (b is the budget)."
+BUDGETS = "A stable step, where the papers' is unstable; fewer epochs than theirs."
+ROUNDS = "A round is an epoch, a part of one, or a mini-batch; the budget of a round is the same share."
+STRIKE = "planned:last aims at the parameters after the last round, planned at the last 10 % of the rounds."
 WORKERS = "Workers and budget are not stated; 10 workers, 1 or 2 of them hostile, b = 1, are our choice."
 
 
@@ -169,25 +173,40 @@ _ALL = (
         "7.31 (MNIST, logistic), 232 (MNIST, MLP), 1.32 (CIFAR-10, logistic), 1.33 (CIFAR-10, MLP).",
         WORKERS,
     ),
-)
+    *(
+        Artefact(f"{OURS}:{name}", f"Accuracy under every rule, {words}", "rules", "", BUDGETS)
+        for name, words in (
+            ("digits", "digits"), ("mnist01", "MNIST 0/1"), ("mnist", "MNIST"), ("cifar10", "CIFAR-10"),
+            ("mlp", "MNIST, MLP"),
+        )
+    ),
+    *(
+        Artefact(f"{OURS}:{kind}{ending}", f"{title}, {words}", "rules", "", note)
+        for kind, title, note in (
+            ("rounds", "Accuracy by how often the attack decides", ROUNDS),
+            ("strike", "Accuracy after a strike in the last rounds", STRIKE),
+        )
+        for ending, words in (("", "MNIST"), ("_digits", "digits"))
+    ),
+)  # fmt: skip
 ARTEFACTS: dict[str, Artefact] = {artefact.name: artefact for artefact in _ALL}
 
 
 def chosen(names: Iterable[str]) -> list[Artefact]:
-    """The artefacts of these names; ``A``, ``B`` and ``all`` stand for many.
+    """The artefacts of these names; ``A``, ``B``, ``C`` (ours) and ``all`` stand for many.
 
     Raises:
         TurncoatError: for an unknown name, or none at all.
     """
     found: dict[str, Artefact] = {}
     for name in names:
-        if name in PAPERS or name == "all":
+        if name in (*PAPERS, OURS) or name == "all":
             found |= {n: a for n, a in ARTEFACTS.items() if name in (a.paper, "all")}
         else:
-            errors.choose(name, (*ARTEFACTS, *PAPERS, "all"), "artefact")
+            errors.choose(name, (*ARTEFACTS, *PAPERS, OURS, "all"), "artefact")
             found[name] = ARTEFACTS[name]
     if not found:
         raise errors.TurncoatError(
-            "which artefacts? type names such as B:fig8, or A, B or all; turncoat reproduce --list shows them"
+            "which artefacts? type names such as B:fig8, or A, B, C or all; turncoat reproduce --list shows them"
         )
     return list(found.values())

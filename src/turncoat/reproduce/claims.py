@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from turncoat.analysis.reached import STATISTICS
-from turncoat.reproduce import rules_harm, rules_rivals, rules_shape, rules_spread
+from turncoat.reproduce import rules_harm, rules_ours, rules_rivals, rules_shape, rules_spread
 from turncoat.reproduce.judging import Finding
 
 Rule = Callable[[pd.DataFrame, str], Finding | None]
@@ -141,4 +141,64 @@ CLAIMS = (
         rules_rivals.beats_random,
         ("B:fig8", "B:fig5", *(f"B:fig{n}" for n in (9, *range(12, 20)))),
     ),
-)
+    Claim(
+        13,
+        "The per-round optimum understates the harm (our question)",
+        "Flips that are optimal in each round harm less than flips planned for the whole training (our question)",
+        "not asked",
+        rules_ours.UNDERSTATES_RULE,
+        rules_ours.understates,
+        tuple(f"C:{name}" for name in ("mnist", "digits", "mnist01", "cifar10", "mlp")),
+    ),
+    Claim(
+        14,
+        "The oftener the per-round attack decides, the less it harms (ours)",
+        "The oftener the attack that is optimal in each round decides, the less it harms (our question)",
+        "not asked",
+        rules_ours.OFTENER_RULE,
+        rules_ours.oftener,
+        ("C:rounds", "C:rounds_digits"),
+    ),
+    Claim(
+        15,
+        "A strike in the last rounds harms as much as an attack all along (ours)",
+        "Planned flips in the last tenth of the rounds harm as much as optimal flips all along (our question)",
+        "not asked",
+        rules_ours.STRIKE_RULE,
+        rules_ours.strike,
+        ("C:strike", "C:strike_digits"),
+    ),
+    *(
+        Claim(
+            number,
+            f"Claim {old} under planned flips: {short}",
+            f"Claim {old}, with planned flips in the place of the papers' attack, at a stable step: {short}",
+            paper,
+            rule,
+            rules_ours.under_plans(judge),
+            artefacts,
+        )
+        for number, old, short, paper, rule, judge, artefacts in (
+            (
+                16, 1, "0.1 % of labels cost 6 points (MNIST 0/1)", "about 6 points",
+                rules_harm.TENTH_PERCENT_RULE, rules_harm.tenth_percent, ("C:mnist01",),
+            ),
+            (
+                17, 2, "25 % bring the random level (MNIST 0/1)", "random level", rules_harm.RANDOM_LEVEL_RULE,
+                rules_harm.random_level, ("C:mnist01",),
+            ),
+            (
+                18, 3, "5 % cost 10 to 19 points (MNIST)", "10 to 19 points", rules_harm.FIVE_PERCENT_RULE,
+                rules_harm.five_percent, ("C:mnist",),
+            ),
+            (
+                19, 4, "access harms more than budget", "from the heat map", rules_shape.ACCESS_RULE,
+                rules_shape.access_over_budget, ("C:mnist01", "C:mnist", "C:cifar10", "C:mlp"),
+            ),
+            (
+                20, 5, "harm grows with k and with b", "from the heat map", rules_shape.MONOTONE_RULE,
+                rules_shape.monotone, ("C:mnist01",),
+            ),
+        )
+    ),
+)  # fmt: skip

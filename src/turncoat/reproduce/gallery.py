@@ -11,7 +11,7 @@ from turncoat.reproduce.artefacts import ARTEFACTS, Artefact
 INDEX, PAGE = "index.md", "index.html"
 TITLE = "The papers' figures and tables, made again"
 FIRST = "as the paper has it"  # the picture whose name has no ending
-NAMES = re.compile(r"(?<=\| )[AB]:\w+(?: [AB]:\w+)*(?= \|)")
+NAMES = re.compile(r"(?<=\| )[ABC]:\w+(?: [ABC]:\w+)*(?= \|)")
 """A cell of a Markdown table that holds nothing but names of artefacts."""
 
 

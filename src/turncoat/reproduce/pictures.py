@@ -139,6 +139,8 @@ def variants(artefact: Artefact, own: Evidence) -> list[Variant]:
     """The pictures that can be drawn."""
     if artefact.figure == "ratios":
         return [VARIANTS[0]]
+    if artefact.figure == "rules":
+        return [Variant("", statistic, ending) for statistic, ending in (("tail", ""), ("last", "-last"))]
     rows = own.curves if artefact.figure == "epochs" else own.points
     rules = set(rows[rows["write_access"] > 0]["selection"])
     known = ("tail",) if artefact.figure == "epochs" else STATISTICS
@@ -150,7 +152,7 @@ def drawn(artefact: Artefact, own: Evidence, variant: Variant, captioned: bool =
     if artefact.figure == "ratios":
         return ratios.ratio_figure(own.points, captioned)
     choices: dict[str, Any] = {
-        "where": {"selection": variant.rule},
+        **({"where": {"selection": variant.rule}} if variant.rule else {}),
         **artefact.choices,
         "captioned": captioned,
     }
@@ -186,7 +188,9 @@ def numbers(artefact: Artefact, own: Evidence) -> pd.DataFrame:
                 if len(known := values.dropna()):
                     row |= {f"{name}.{figure}": v for figure, v in statistics(known).items()}
         rows.append(row)
-    return pd.DataFrame(rows).sort_values(["goal", "selection", "write_access", "local_budget"])
+    return pd.DataFrame(rows).sort_values(
+        ["goal", "selection", "schedule", "last_rounds", "write_access", "local_budget"]
+    )
 
 
 def caption(
