@@ -2,8 +2,9 @@
 
     python benchmarks/networks.py [--json]
 
-All figures of a run are measured side by side, in turn, and the best of the repeats is kept. The shapes are
-MNIST's: 784 features, 10 classes, 50 replicas, batches of 64 cut from data that is already in memory.
+All figures of a run are measured side by side, in turn, and the best of the repeats is kept. The shapes of the
+perceptron are MNIST's: 784 features, 10 classes, 50 replicas, batches of 64 cut from data that is already in memory.
+The convolutional network has 8 replicas, on images of MNIST's and of CIFAR-10's shape.
 """
 
 import argparse
@@ -18,9 +19,12 @@ from torch.func import functional_call, grad, vmap
 
 from turncoat import from_arrays, models
 from turncoat.losses import residual
+from turncoat.models.cnn import channels_last
 from turncoat.models.stack import Model, expand
 
 REPLICAS, BATCH, EXAMPLES = 50, 64, 4096
+IMAGE_REPLICAS = 8
+IMAGES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 Timed = dict[str, tuple[Callable[[], object], int]]  # what to run, and by how much to divide its time
 
 
@@ -30,11 +34,11 @@ def data(shape: tuple[int, ...]):
     return from_arrays(x, rng.integers(0, 10, len(x)), test_share=64 / len(x))
 
 
-def tiles(model: Model, device: str) -> Iterator[dict[str, torch.Tensor]]:
+def tiles(model: Model, device: str, replicas: int = REPLICAS) -> Iterator[dict[str, torch.Tensor]]:
     """The stack as the engine trains it: as many replicas at once as the model asks for."""
     one = model.init(torch.Generator().manual_seed(0), 1)
-    for start in range(0, REPLICAS, model.tile):
-        count = min(model.tile, REPLICAS - start)
+    for start in range(0, replicas, model.tile):
+        count = min(model.tile, replicas - start)
         yield {k: v.to(device) for k, v in expand(one, count, model.replica_axis).items()}
 
 
@@ -78,6 +82,69 @@ def training(device: str) -> Timed:
         "stack": (stacked, REPLICAS),
         "products": (products(stacks, x[rows]), REPLICAS),
     }
+
+
+def convolutional(side: str, shape: tuple[int, int, int], device: str) -> Timed:
+    """The stack of `cnn`, the loop, and two other ways to run a stack of it."""
+    example = data(shape)
+    model = models.build("cnn", example)
+    x, y = model.prepare(example.x.to(device)), example.y.to(device)
+    rows = torch.randperm(len(x))[:BATCH].to(device)
+    labels = torch.randint(0, 10, (len(x), IMAGE_REPLICAS), dtype=torch.uint8).to(device)
+    (params, *_) = tiles(model, device, IMAGE_REPLICAS)
+    channels = params["first.weight"].shape[1]
+    flat = 2 * channels * (shape[1] // 4) * (shape[2] // 4)
+
+    def stacked() -> None:
+        logits, pull = model.forward(params, x.index_select(0, rows))
+        pull(residual(logits, labels.index_select(0, rows)), params, -1e-3 / BATCH)
+
+    net = nn.Sequential(
+        *(nn.Conv2d(shape[0], channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(channels, 2 * channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(flat, 10)),
+    ).to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1e-3)
+
+    def loop() -> None:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
+        optimizer.step()
+
+    every = {k: v.detach().repeat(IMAGE_REPLICAS, *(1,) * v.ndim) for k, v in net.named_parameters()}
+
+    def loss(own_params, inputs, own):
+        return nn.functional.cross_entropy(functional_call(net, own_params, (inputs,)), own)
+
+    slope = vmap(grad(loss), (0, None, 1))
+
+    def mapped() -> None:
+        for key, g in slope(every, x[rows], labels[rows].long()).items():
+            every[key].sub_(g, alpha=1e-3)
+
+    def grouped() -> None:
+        leaves = [v.detach().requires_grad_() for v in params.values()]
+        out = grouped_logits(leaves, x[rows] if device != "cpu" else channels_last(x[rows]))
+        found = torch.autograd.grad(out, leaves, residual(out.detach(), labels[rows]))
+        for value, g in zip(params.values(), found, strict=True):
+            value.sub_(g, alpha=1e-3 / BATCH)
+
+    return {
+        f"cnn_{side}_loop": (loop, 1),
+        f"cnn_{side}_vmap": (mapped, IMAGE_REPLICAS),
+        f"cnn_{side}_grouped": (grouped, IMAGE_REPLICAS),
+        f"cnn_{side}_stack": (stacked, IMAGE_REPLICAS),
+    }
+
+
+def grouped_logits(leaves: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Logits (n, c, r): the first convolution is one for all replicas, the second has a group for each."""
+    first, first_bias, second, second_bias, head, head_bias = leaves
+    pooled, conv = nn.functional.max_pool2d, nn.functional.conv2d
+    x = pooled(conv(x, first.flatten(0, 1), first_bias.flatten(), padding=1), 2).relu()
+    x = conv(x, second.flatten(0, 1), second_bias.flatten(), padding=1, groups=len(head))
+    x = pooled(x, 2).relu().reshape(len(x), len(head), -1)
+    return torch.baddbmm(head_bias.unsqueeze(2), head, x.permute(1, 2, 0)).permute(2, 1, 0)
 
 
 def products(stacks: list, x: torch.Tensor) -> Callable[[], None]:
@@ -140,6 +207,8 @@ def measure(repeats: int, device: str) -> dict[str, float]:
     steps = best(training(device), repeats, device)
     timed = scoring("mlp", (1, 28, 28), device) | scoring("vit", (3, 32, 32), device)
     passes = best(timed, max(3, repeats // 3), device)
+    for side, shape in IMAGES.items():
+        steps |= best(convolutional(side, shape, device), max(3, repeats // 6), device)
     return {
         "mlp_loop_us": steps["loop"],
         "mlp_vmap_us": steps["vmap"],
@@ -151,6 +220,12 @@ def measure(repeats: int, device: str) -> dict[str, float]:
         "mlp_scores_over_forward": passes["mlp_scores"] / passes["mlp_forward"],
         "vit_scores_over_forward": passes["vit_scores"] / passes["vit_forward"],
         "vit_forward_us": passes["vit_forward"],
+        **{f"{name}_us": value for name, value in steps.items() if name.startswith("cnn")},
+        **{
+            f"cnn_{side}_speedup_over_{other}": steps[f"cnn_{side}_{other}"] / steps[f"cnn_{side}_stack"]
+            for side in IMAGES
+            for other in ("loop", "vmap", "grouped")
+        },
     }
 
 

@@ -9,7 +9,7 @@ from turncoat.models import module
 from turncoat.models.stack import take
 from turncoat.models.vit import SIZES, VisionTransformer
 
-NAMES = ("logistic", "mlp:7", "vit-tiny", "networks:convolutions")
+NAMES = ("logistic", "mlp:7", "cnn:3", "vit-tiny", "networks:convolutions")
 REPLICAS = 3
 
 

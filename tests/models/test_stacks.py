@@ -14,7 +14,7 @@ from turncoat.models.vit import SIZES, VisionTransformer
 from turncoat.randomness import generator
 from turncoat.threat import CLEAN
 
-NAMES = ("logistic", "mlp:7", "vit-tiny", "networks:convolutions")
+NAMES = ("logistic", "mlp:7", "cnn:3", "vit-tiny", "networks:convolutions")
 
 
 def images(classes, n=48, side=8):
@@ -109,7 +109,7 @@ def test_scores_are_label_scores_and_vmap_batches_them(name, data):
         return {k: v.unsqueeze(model.replica_axis[k]) for k, v in p.items()}
 
     together = vmap(lambda p, v: one(single(p), single(v)), (model.replica_axis,) * 2, out_dims=2)
-    if name == "networks:convolutions" or name == "vit-tiny":
+    if name in ("networks:convolutions", "vit-tiny", "cnn:3"):
         each = [
             one(*(single({k: v.select(0, j) for k, v in s.items()}) for s in (params, toward)))
             for j in range(3)
@@ -166,6 +166,13 @@ class Plain:
                 nn.Flatten(), nn.Linear(data.d, len(hidden)), nn.ReLU(), nn.Linear(len(hidden), data.classes)
             )
             values = [hidden[:, :-1], hidden[:, -1], start["weight"][0], start["bias"][0, :, 0]]
+        elif name == "cnn:3":
+            self.net = nn.Sequential(
+                *(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+                *(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+                *(nn.Flatten(), nn.Linear(24, data.classes)),
+            )
+            values = [value[0] for value in start.values()]
         else:
             self.net = VisionTransformer(data.shape, data.classes, SIZES[name])
             values = [start[key][0] for key, _ in self.net.named_parameters()]
@@ -219,7 +226,7 @@ def train_plainly(name, data, threat, seed, recipe):
     return np.array(curve)
 
 
-@pytest.mark.parametrize("name", ["mlp:7", "vit-tiny"])
+@pytest.mark.parametrize("name", ["mlp:7", "cnn:3", "vit-tiny"])
 @pytest.mark.parametrize(
     "recipe",
     [

@@ -15,7 +15,18 @@ from turncoat.sweep import axes, contradictions
 from turncoat.sweep.cells import KEYS, Cell
 
 NAMES = {
-    "model": ("MODULE:CALLABLE", "logistic", "mlp", "mlp:HIDDEN", "vit", "vit-base", "vit-small", "vit-tiny"),
+    "model": (
+        "MODULE:CALLABLE",
+        "cnn",
+        "cnn:CHANNELS",
+        "logistic",
+        "mlp",
+        "mlp:HIDDEN",
+        "vit",
+        "vit-base",
+        "vit-small",
+        "vit-tiny",
+    ),
     "scale": ("raw", "standard", "unit"),
     "selection": (*rules.SELECTIONS, *rules.PARAMETRIC, rules.PLANNED, rules.STRONGEST, *rules.FORMS),
 }
