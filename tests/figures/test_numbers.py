@@ -90,6 +90,22 @@ def test_heat_map_cells_and_the_numbers_in_them(curves):
         assert written == [f"{100 * value:.0f}" for value in expected.flat]
 
 
+def test_heat_map_has_a_panel_for_each_rule(curves):
+    own = curves[
+        (curves["selection"] != "random") & (curves["goal"] == "untargeted") & (curves["write_access"] > 0)
+    ]
+    other = own.assign(selection="planned", accuracy=own["accuracy"] / 2)
+    both = FIGURES["heatmap"].draw(pd.concat([curves[curves["goal"] == "untargeted"], other]))
+    alone = FIGURES["heatmap"].draw(pd.concat([curves, other]), where={"selection": "planned"})
+    titles = [ax.get_title() for ax in both.axes if ax.get_title()]
+    assert len(titles) == 3 and titles[1:] == ["planned", "random flips"]
+    meshes = [
+        next(iter(figure.axes[place].collections)).get_array() for figure, place in ((both, 1), (alone, 0))
+    ]
+    np.testing.assert_array_equal(*meshes)
+    assert "planned" in caption_of(both)
+
+
 def test_heat_map_leaves_missing_cells_empty(curves):
     holes = curves[~((curves["write_access"] == 0.4) & (curves["local_budget"] == 0.5))]
     mesh = artist(FIGURES["heatmap"].draw(holes), "optimal, untargeted", "collections")

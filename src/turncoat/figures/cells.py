@@ -90,6 +90,29 @@ def read(curves: pd.DataFrame, where: Mapping[str, object] | None, metric: str) 
     return Runs(clean, attacked[attacked["selection"] == rivals[0]], attacked[is_random], rivals[0])
 
 
+def read_each(curves: pd.DataFrame, where: Mapping[str, object] | None, metric: str) -> list[Runs]:
+    """As ``read``, once for every rule that ``where`` leaves, in the order in which they stand.
+
+    Raises:
+        TurncoatError: as ``read``.
+    """
+    need(curves, CELL)
+    if "selection" in (where or {}):
+        return [read(curves, where, metric)]
+    kept = keep(curves, where)
+    rules = kept[kept["write_access"] > 0]["selection"].unique().tolist()
+    rivals = [rule for rule in rules if rule != RANDOM]
+    if len(rivals) < 2:
+        return [read(curves, where, metric)]
+    return [read(curves, {**(where or {}), "selection": rule}, metric) for rule in rivals]
+
+
+def joined(each: Sequence[Runs]) -> Runs:
+    """Several attacks as the rows behind one picture."""
+    attacked = pd.concat([runs.attacked for runs in each])
+    return dataclasses.replace(each[0], attacked=attacked, attack=", ".join(runs.attack for runs in each))
+
+
 def with_strongest(rows: pd.DataFrame) -> pd.DataFrame:
     """Clean runs, random flips, and of all others the strongest of their budget and goal, under one name."""
     need(rows, [*CELL, "seed", "epoch"])

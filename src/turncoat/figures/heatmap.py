@@ -1,6 +1,6 @@
 """Accuracy over write access and local budget (paper A, Figures 6 and 7; paper B, Figure 8)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import pandas as pd
@@ -25,14 +25,15 @@ def heatmap(
     where: Mapping[str, object] | None = None,
     captioned: bool = True,
 ) -> Figure:
-    """One panel per goal of the attack and one for random flips; numbers in per cent.
+    """One panel per rule and goal of the attack and one for random flips; numbers in per cent.
 
     Raises:
         TurncoatError: for rows that cannot be drawn together, or a metric that is no share.
     """
     errors.choose(metric, cells.SHARES, "metric of a heat map")
-    runs = cells.read(curves, where, metric)
-    tables = _tables(runs, metric, statistic)
+    each = cells.read_each(curves, where, metric)
+    runs = cells.joined(each)
+    tables = _tables(each, metric, statistic)
     clean = cells.clean_value(runs, metric, statistic)
     chance = runs.value("chance") if metric == "accuracy" else None
     text = captions.caption(
@@ -78,10 +79,15 @@ def colour_bar(
             )
 
 
-def _tables(runs: Runs, metric: str, statistic: str) -> dict[str, pd.DataFrame]:
-    parts = {f"{runs.attack}, {goal}": runs.of(goal) for goal in runs.goals}
-    if len(runs.random):
-        parts["random flips"] = runs.random
+def _tables(each: Sequence[Runs], metric: str, statistic: str) -> dict[str, pd.DataFrame]:
+    alike = len(each) > 1 and all(runs.goals == each[0].goals[:1] for runs in each)  # titles must fit
+    parts = {
+        runs.attack if alike else f"{runs.attack}, {goal}": runs.of(goal)
+        for runs in each
+        for goal in runs.goals
+    }
+    if len(each[0].random):
+        parts["random flips"] = each[0].random
     found = {
         title: grid.table_of(cells.over_seeds(cells.per_seed(rows, metric, statistic)))
         for title, rows in parts.items()

@@ -30,7 +30,8 @@ def rules(
         TurncoatError: for rows that mix settings, or a metric that is no share.
     """
     errors.choose(metric, cells.SHARES, "metric of rules")
-    rows = cells.one_setting(curves, where, metric, ("selection", *WHEN, *cells.BLIND))
+    apart = [column for column in ("selection", *WHEN, *cells.BLIND) if column in curves]
+    rows = cells.one_setting(curves, where, metric, apart)
     attacked = rows[rows["write_access"] > 0]
     if attacked.empty:
         raise errors.TurncoatError("nothing to draw: there are only clean runs, no attacked ones")
