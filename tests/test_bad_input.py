@@ -167,6 +167,9 @@ FIELDS = {
         "patience",
         "held_out",
         "precision",
+        "clip_norm",
+        "lr_schedule",
+        "warmup",
     ],
     Federation: [
         "workers",

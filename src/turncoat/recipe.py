@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from turncoat import defence, errors
+from turncoat import defence, errors, rates
 from turncoat.fields import described
 from turncoat.precision import FLOAT32, PRECISIONS
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "adamw")
 
 
 @errors.known_arguments
@@ -23,7 +23,9 @@ class Recipe:
     learning_rate: float = described(0.001, "step size of the optimizer")
     optimizer: str = described("sgd", "how the server steps", OPTIMIZERS)
     momentum: float = described(0.0, "momentum of sgd, 0 to below 1")
-    weight_decay: float = described(0.0, "L2 penalty added to the gradient")
+    weight_decay: float = described(
+        0.0, "L2 penalty added to the gradient; with adamw taken off the parameters instead"
+    )
     patience: int = described(0, "stop a model after so many epochs without a better held-out loss; 0: never")
     held_out: float = described(0.1, "share of the training data held out when patience is set")
     defence: str = described(
@@ -37,6 +39,17 @@ class Recipe:
         PRECISIONS,
     )
 
+    clip_norm: float = described(
+        0.0,
+        "longest gradient of a step, over all of a model's parameters: longer ones are scaled down; 0: none",
+    )
+    lr_schedule: str = described(
+        rates.CONSTANT,
+        "how the learning rate changes from step to step: constant, cosine, or step:E1,E2:FACTOR, which multiplies it"
+        " with FACTOR after each of these epochs",
+    )
+    warmup: int = described(0, "epochs in which the learning rate rises from 0")
+
     def __post_init__(self) -> None:
         errors.choose(self.optimizer, OPTIMIZERS, "optimizer")
         errors.choose(self.precision, PRECISIONS, "precision")
@@ -48,11 +61,21 @@ class Recipe:
             ("momentum", errors.share(self.momentum, "momentum")),
             ("weight_decay", errors.real(self.weight_decay, "weight_decay")),
             ("held_out", errors.share(self.held_out, "held_out")),
+            ("clip_norm", errors.real(self.clip_norm, "clip_norm")),
+            ("warmup", errors.whole(self.warmup, "warmup", 0)),
         ):
             object.__setattr__(self, name, number)
         object.__setattr__(self, "defence", defence.written(defence.chain(self.defence)))
-        if self.weight_decay < 0:
-            raise errors.TurncoatError(f"weight_decay is {self.weight_decay}, but must be 0 or more")
+        schedule = rates.written(self.lr_schedule, self.epochs, self.warmup)
+        object.__setattr__(self, "lr_schedule", schedule)
+        for name, number in (("weight_decay", self.weight_decay), ("clip_norm", self.clip_norm)):
+            if number < 0:
+                raise errors.TurncoatError(f"{name} is {number}, but must be 0 or more")
+        if self.optimizer == "adamw" and not self.weight_decay:
+            raise errors.TurncoatError(
+                "optimizer 'adamw' differs from 'adam' in its weight decay alone, which is 0: set weight_decay, such"
+                " as 0.01, or set optimizer to 'adam'"
+            )
         if self.momentum == 1:
             raise errors.TurncoatError("momentum is 1, but must be below 1, such as 0.9")
         if self.momentum and self.optimizer != "sgd":
@@ -64,6 +87,22 @@ class Recipe:
             raise errors.TurncoatError(
                 "patience needs held-out data: set held_out between 0 and 1, such as 0.1"
             )
+
+    @property
+    def steady(self) -> bool:
+        """Whether every step is as long as its gradient says, and by the same factor."""
+        return self.constant and not self.clip_norm
+
+    @property
+    def constant(self) -> bool:
+        """Whether the learning rate is the same at every step."""
+        return self.lr_schedule == rates.CONSTANT and not self.warmup
+
+    def rate(self, step: int, each: int) -> float:
+        """The learning rate of a step, counted from 1, with ``each`` steps in an epoch."""
+        if self.constant:
+            return self.learning_rate
+        return self.learning_rate * rates.rate(self.lr_schedule, self.epochs, self.warmup, each)(step)
 
     def held(self, n: int) -> int:
         """How many of ``n`` training examples are held out to stop by.

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, jvp, vmap
 
+from plain_training import Steps
 from turncoat import Recipe, Threat, from_arrays, models, train
 from turncoat.models import module
 from turncoat.models.scores import label_scores
@@ -197,11 +198,7 @@ class Plain:
 def train_plainly(name, data, threat, seed, recipe):
     plain = Plain(name, data, seed)
     x, y = data.x.double().view(-1, *data.shape), data.y
-    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-    extra = {"momentum": recipe.momentum} if recipe.optimizer == "sgd" else {}
-    optimizer = kinds[recipe.optimizer](
-        plain.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **extra
-    )
+    steps = Steps(plain.net.parameters(), recipe, -(-len(y) // recipe.batch_size))
     curve = []
     for epoch in range(recipe.epochs):
         labels = y.clone()
@@ -217,9 +214,8 @@ def train_plainly(name, data, threat, seed, recipe):
                     labels[own[i]] = best[i]
         order = torch.randperm(len(y), generator=generator(seed, "batches", epoch))
         for rows in order.split(recipe.batch_size):
-            optimizer.zero_grad()
             nn.functional.cross_entropy(plain.net(x[rows]), labels[rows]).backward()
-            optimizer.step()
+            steps.take()
         with torch.no_grad():
             z = plain.net(data.x_test.double().view(-1, *data.shape))
         curve.append(float(nn.functional.cross_entropy(z, data.y_test)))
@@ -231,7 +227,7 @@ def train_plainly(name, data, threat, seed, recipe):
     "recipe",
     [
         Recipe(epochs=3, batch_size=10, learning_rate=0.1, momentum=0.9, weight_decay=0.01),
-        Recipe(epochs=3, batch_size=10, learning_rate=0.1),
+        Recipe(epochs=3, batch_size=10, learning_rate=0.1, clip_norm=0.4, lr_schedule="cosine", warmup=1),
         Recipe(epochs=3, batch_size=10, learning_rate=0.003, optimizer="adam"),
     ],
 )

@@ -43,6 +43,7 @@ CASES = [
     (sgd(0.1, 0.8, 0.3), torch.optim.SGD, {"momentum": 0.8, "weight_decay": 0.3}),
     (adam(0.1), torch.optim.Adam, {}),
     (adam(0.1, 0.3), torch.optim.Adam, {"weight_decay": 0.3}),
+    (adam(0.1, 0.3, decoupled=True), torch.optim.AdamW, {"weight_decay": 0.3}),
     (adam(0.1, 0.0, (0.5, 0.9), 1e-3), torch.optim.Adam, {"betas": (0.5, 0.9), "eps": 1e-3}),
 ]
 
@@ -116,6 +117,9 @@ def test_awareness_changes_the_attack_on_adam_alone(model, multi):
 
 
 def test_recipes_build_their_optimizer():
-    assert optimizers.build(Recipe()).init(start()) == {}
-    assert set(optimizers.build(Recipe(momentum=0.5)).init(start())) == {"velocity"}
-    assert set(optimizers.build(Recipe(optimizer="adam")).init(start())) == {"mean", "square"}
+    def slots(**fields):
+        return set(optimizers.build(Recipe(**fields), AXIS, 1).init(start()))
+
+    assert slots() == set()
+    assert slots(momentum=0.5, clip_norm=1.0) == {"velocity"}
+    assert slots(optimizer="adam") == slots(optimizer="adamw", weight_decay=0.1) == {"mean", "square"}

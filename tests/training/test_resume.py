@@ -26,7 +26,16 @@ def both_goals(**fields):
 KNN = Recipe(epochs=2, batch_size=24, learning_rate=0.3, defence="knn:5")
 GOLD = Recipe(epochs=2, batch_size=24, learning_rate=0.3, momentum=0.9, defence="gold:12+trimmed_loss:0.2")
 
+SCHEDULED = Recipe(
+    epochs=3, batch_size=24, learning_rate=0.1, momentum=0.9, clip_norm=0.3, lr_schedule="cosine", warmup=1
+)
+DECAYED = Recipe(
+    epochs=2, batch_size=24, learning_rate=0.05, optimizer="adamw", weight_decay=0.1, lr_schedule="step:1:0.1"
+)
+
 CASES = {
+    "scheduled": (SCHEDULED, both_goals()),
+    "decayed-surrogate": (DECAYED, both_goals(knowledge="surrogate", aware=True)),
     "epoch": (PLAIN, both_goals()),
     "step": (HEAVY, both_goals(schedule="step", placement="fixed")),
     "rounds": (HEAVY, both_goals(schedule="epoch/2", last_rounds=1)),

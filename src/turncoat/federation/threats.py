@@ -51,6 +51,11 @@ def placed_in(federation: Federation, threat: Threat, recipe: Recipe) -> Threat:
             f"local_steps = {federation.local_steps} averages parameters, so optimizer {recipe.optimizer!r} would"
             " do nothing: use sgd"
         )
+    if recipe.clip_norm and federation.local_steps > 1:
+        raise TurncoatError(
+            f"local_steps = {federation.local_steps} averages parameters, so clip_norm {recipe.clip_norm:g} would"
+            " do nothing: leave clip_norm out"
+        )
     return dataclasses.replace(threat, write_access=k, placement="fixed")
 
 
@@ -60,6 +65,17 @@ def why_unplanned(threat: Threat, recipe: Recipe) -> str:
         return (
             f"selection 'planned' goes back through the steps of sgd, but optimizer is {recipe.optimizer!r}, which"
             " scales each step by all before it: set optimizer to 'sgd', or selection to 'optimal'"
+        )
+    if not recipe.constant:
+        given = f"warmup is {recipe.warmup}" if recipe.warmup else f"lr_schedule is {recipe.lr_schedule!r}"
+        return (
+            f"selection 'planned' goes back through steps of one length, but {given}: leave"
+            f" {given.split()[0]} out, or set selection to 'optimal'"
+        )
+    if recipe.clip_norm:
+        return (
+            f"selection 'planned' goes back through steps as long as their gradients, but clip_norm is"
+            f" {recipe.clip_norm:g}: leave clip_norm out, or set selection to 'optimal'"
         )
     if threat.schedule not in ("epoch", "once"):
         return (

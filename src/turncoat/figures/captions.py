@@ -66,9 +66,13 @@ def setting(rows: pd.DataFrame) -> str:
         words.append(f"{first.get('optimizer', '')} learning rate {first['learning_rate']:g}".strip())
     words += [
         f"{name.replace('_', ' ')} {first[name]:g}"
-        for name in ("momentum", "weight_decay")
+        for name in ("momentum", "weight_decay", "clip_norm")
         if first.get(name)
     ]
+    if first.get("lr_schedule", "constant") != "constant":
+        words.append(f"learning rate by {first['lr_schedule']}")
+    if first.get("warmup"):
+        words.append(f"{counted(int(first['warmup']), 'epoch')} of warm-up")
     if first.get("patience"):
         words.append(f"early stopping after {first['patience']}")
     if first.get("precision", "float32") != "float32":

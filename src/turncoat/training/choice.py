@@ -124,7 +124,7 @@ def _against_the_rule(turn: Turn, view: tuple[Params, Params]) -> Int[Tensor, "m
     """The flips that move the server's true aggregate farthest, as far as the attacker tries."""
     task, rows = turn.task, turn.rows
     assert rows.sample is not None
-    rate = task.recipe.learning_rate
+    rate = task.recipe.rate(turn.state.step + 1, task.way.steps(task))
     trial = aware.Trial(task.model, *view, rows.x, rows.y, rows.sample, turn.members, rate)
     return aware.against_the_rule(trial, lambda share: _selected(turn, view, share))
 

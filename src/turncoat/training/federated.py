@@ -70,7 +70,8 @@ class Federated:
         labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
         if task.schedule == "step":
             labels = self._attacked(task, state, rows, who, x, labels)
-        messages = sent(task.model, crowd, state.params, x, labels, task.recipe.learning_rate)
+        rate = task.recipe.rate(state.step + 1, self.steps(task))
+        messages = sent(task.model, crowd, state.params, x, labels, rate)
         if crowd.federation.worker_momentum:
             messages = _with_momentum(state, messages, who, crowd.federation)
         messages = forge(task, state, crowd.hostile_of(who), messages)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.models.stack import zeros
+from turncoat.models.stack import dot, zeros
 from turncoat.recipe import Recipe
 
 AddGradient = Callable[[Params, float], None]
@@ -63,8 +63,12 @@ def adam(
     weight_decay: float = 0.0,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
+    decoupled: bool = False,
 ) -> Optimizer:
-    """Adam (Kingma and Ba 2015), as ``torch.optim.Adam``."""
+    """Adam (Kingma and Ba 2015), as ``torch.optim.Adam``; with ``decoupled`` weight decay as ``torch.optim.AdamW``.
+
+    Decoupled decay (Loshchilov and Hutter 2019) shrinks the parameters themselves and is no part of the gradient.
+    """
     first, second = betas
 
     def init(params: Params) -> Slots:
@@ -74,7 +78,11 @@ def adam(
         gradient = zeros(params)
         add(gradient, 1.0)
         for name, value in params.items():
-            g = gradient[name].add_(value, alpha=weight_decay) if weight_decay else gradient[name]
+            g = gradient[name]
+            if weight_decay and decoupled:
+                value.mul_(1 - learning_rate * weight_decay)
+            elif weight_decay:
+                g.add_(value, alpha=weight_decay)
             mean, square = slots["mean"][name], slots["square"][name]
             mean.lerp_(g, 1 - first)
             square.mul_(second).addcmul_(g, g, value=1 - second)
@@ -94,8 +102,44 @@ def adam(
     return Optimizer(init, update, precondition)
 
 
-def build(recipe: Recipe) -> Optimizer:
-    """The recipe's optimizer."""
-    if recipe.optimizer == "adam":
-        return adam(recipe.learning_rate, recipe.weight_decay)
-    return sgd(recipe.learning_rate, recipe.momentum, recipe.weight_decay)
+def clipped(optimizer: Optimizer, most: float, axis: dict[str, int]) -> Optimizer:
+    """The optimizer on gradients that are scaled down to this norm over all parameters, replica by replica.
+
+    As ``torch.nn.utils.clip_grad_norm_``; ``axis`` says which axis of each parameter counts the replicas.
+    """
+
+    def update(params: Params, slots: Slots, step: int, add: AddGradient) -> None:
+        gradient = zeros(params)
+        add(gradient, 1.0)
+        norms = dot(gradient, gradient, axis).sqrt_()
+        share = (most / (norms + 1e-6)).clamp_(max=1)
+        for name, g in gradient.items():
+            g.mul_(share.view([-1 if i == axis[name] else 1 for i in range(g.ndim)]))
+
+        def add_clipped(into: Params, weight: float) -> None:
+            for name, g in gradient.items():
+                into[name].add_(g, alpha=weight)
+
+        optimizer.update(params, slots, step, add_clipped)
+
+    return dataclasses.replace(optimizer, update=update)
+
+
+def build(recipe: Recipe, axis: dict[str, int], each: int) -> Optimizer:
+    """The recipe's optimizer, for parameters with such replica axes, in a training with ``each`` steps in an epoch."""
+
+    def at(learning_rate: float) -> Optimizer:
+        if recipe.optimizer == "sgd":
+            return sgd(learning_rate, recipe.momentum, recipe.weight_decay)
+        return adam(learning_rate, recipe.weight_decay, decoupled=recipe.optimizer == "adamw")
+
+    found = at(recipe.learning_rate)
+    if not recipe.constant:
+        # what is remembered, and the scale that it gives, know of no rate
+        found = dataclasses.replace(
+            found,
+            update=lambda params, slots, step, add: at(recipe.rate(step, each)).update(
+                params, slots, step, add
+            ),
+        )
+    return clipped(found, recipe.clip_norm, axis) if recipe.clip_norm else found

@@ -139,7 +139,13 @@ class _Stack:
 def _span(model: Model, recipe: Recipe, x: Tensor, parts: Parts) -> Span | None:
     """The model's span, where steps stay in it and that is less work."""
     longest = parts.rows.shape[1]
-    fits = recipe.optimizer == "sgd" and recipe.batch_size >= longest and longest < x[0].numel()
+    # of a row's coefficient, a clipped gradient's length is not known
+    fits = (
+        recipe.optimizer == "sgd"
+        and not recipe.clip_norm
+        and recipe.batch_size >= longest
+        and longest < x[0].numel()
+    )
     return model.span if fits else None
 
 
@@ -147,7 +153,7 @@ def _train_in_span(span: Span, recipe: Recipe, own: _Stack) -> Params:
     x = own.x[own.parts.rows]
     products = span.products(x)
     params = span.start(x)
-    optimizer = optimizers.build(recipe)
+    optimizer = optimizers.build(recipe, {}, 1)
     slots = optimizer.init(params)
     share = _shares(own.parts.counts.to(x))
     for step in range(1, recipe.epochs + 1):
@@ -159,7 +165,8 @@ def _train_in_span(span: Span, recipe: Recipe, own: _Stack) -> Params:
 
 def _train(model: Model, recipe: Recipe, own: _Stack) -> Params:
     params = model.lay_own(_starts(model, own))
-    optimizer = optimizers.build(recipe)
+    batches = -(-own.parts.rows.shape[1] // recipe.batch_size)
+    optimizer = optimizers.build(recipe, model.replica_axis, batches)
     slots = optimizer.init(params)
     for step, (places, counts) in enumerate(_batches(own, recipe), 1):
         rows = own.parts.rows.gather(1, places)

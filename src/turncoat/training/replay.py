@@ -23,7 +23,12 @@ Recording = Callable[[Launches, Sequence[Tensor]], Launches]
 
 def suits(task: Task) -> bool:
     """Whether the same launches do for every step: on a GPU, pooled data, plain SGD, labels fixed for the epoch."""
-    plain = task.recipe.optimizer == "sgd" and task.way.repeats and task.schedule in ("epoch", "once")
+    plain = (
+        task.recipe.optimizer == "sgd"
+        and task.recipe.steady
+        and task.way.repeats
+        and task.schedule in ("epoch", "once")
+    )
     alone = all(threat.knowledge != "surrogate" for threat in task.threats)
     return task.x.is_cuda and task.model.recordable and plain and alone and task.guard is None
 

@@ -18,7 +18,6 @@ from turncoat.models.stack import Model
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
-from turncoat.training import optimizers
 from turncoat.training.federated import Federated
 from turncoat.training.guards import check_size, defended, guard_of
 from turncoat.training.parted import PartedRun
@@ -104,7 +103,6 @@ def stack_run(
         model=model,
         recipe=recipe,
         way=way_for(federation, model, y[held:], recipe, seed, holder),
-        optimizer=optimizers.build(recipe),
         seed=seed,
         # of redundant labels an attacker writes to those of which it is the majority
         threats=tuple(

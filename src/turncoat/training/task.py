@@ -1,6 +1,7 @@
 """What one stack trains on, how it gets through an epoch, and everything that changes while it trains."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +19,7 @@ from turncoat.models.stack import Model, expand
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
+from turncoat.training import optimizers
 from turncoat.training.optimizers import Optimizer, Slots
 
 CURVES = (
@@ -107,7 +109,6 @@ class Task:
     model: Model
     recipe: Recipe
     way: Way
-    optimizer: Optimizer
     seed: int
     threats: tuple[Threat, ...]
     x: Tensor  # (n, ...) as the model eats it
@@ -124,6 +125,11 @@ class Task:
         None  # of the features that were given, where x leaves out some that are never used
     )
     low: Tensor | None = None  # x in bfloat16, where a step's products are
+
+    @functools.cached_property
+    def optimizer(self) -> Optimizer:
+        """What takes the recipe's steps."""
+        return optimizers.build(self.recipe, self.model.replica_axis, self.way.steps(self))
 
     @property
     def fed(self) -> Tensor:
