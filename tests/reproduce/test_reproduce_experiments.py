@@ -60,6 +60,10 @@ def test_our_own_files_ask_for_one_setting_with_a_clean_run(name: str) -> None:
     assert len({(cell.problem, cell.recipe) for cell in found}) == 1
     assert sum(cell.threat.is_clean for cell in found) == 1
     assert "optimal" in {cell.threat.selection for cell in found}
+    for cut in (Wanted(seeds=1, epochs=2), Wanted(quick=True)):  # strikes longer than the training fall away
+        assert all(
+            cell.threat.last_rounds < cell.recipe.epochs for cell in plan.cells(planned(ARTEFACTS[name], cut))
+        )
 
 
 @pytest.mark.parametrize(

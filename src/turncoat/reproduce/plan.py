@@ -1,6 +1,7 @@
 """What an artefact trains: its experiment file, with whatever the user asked for in its place."""
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from turncoat import errors
 from turncoat.data import SCALES, catalogue, status
-from turncoat.reproduce.artefacts import Artefact
+from turncoat.reproduce.artefacts import OURS, Artefact
 from turncoat.sweep import experiment
 from turncoat.sweep.cells import Cell, key
 from turncoat.sweep.experiment import Axes, Experiment
@@ -69,6 +70,7 @@ def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:
         file = dataclasses.replace(file, seeds=experiment.seeds(wanted.seeds))
     if wanted.epochs is not None:
         file = _with(file, epochs=(errors.whole(wanted.epochs, "epochs", 1),))
+    file = dataclasses.replace(file, axes=_fitting(file.axes), also=tuple(map(_fitting, file.also)))
     for scale in wanted.scales:
         errors.choose(scale, SCALES, "scale")
     return [_with(file, scale=(s,)) for s in wanted.scales if s in file.axes["scale"]]
@@ -81,7 +83,10 @@ def as_measured(artefact: Artefact, wanted: Wanted, known: Known) -> list[Experi
     ``epochs`` or ``quick`` stays.
     """
     asked = planned(artefact, wanted)
-    return asked if wanted.epochs or wanted.quick else [_as_measured(one, known) for one in asked]
+    whole = (
+        wanted.epochs or wanted.quick or artefact.paper == OURS
+    )  # ours ask for the lengths that were measured
+    return asked if whole else [_as_measured(one, known) for one in asked]
 
 
 def _as_measured(asked: Experiment, known: Known) -> Experiment:
@@ -187,6 +192,14 @@ def _quick(file: Experiment) -> Experiment:
     seeds = file.seeds[: min(size.seeds for size in sizes)]
     axes, *also = [_thinned(axes, most) for axes in (file.axes, *file.also)]
     return dataclasses.replace(file, axes=axes, also=tuple(also), seeds=seeds)
+
+
+def _fitting(axes: Axes) -> Axes:
+    """Without strikes that are as long as a training that was cut short."""
+    if "last_rounds" not in axes:
+        return axes
+    short = tuple(last for last in axes["last_rounds"] if last < min(axes.get("epochs", (math.inf,))))
+    return axes | {"last_rounds": short or (0,)}
 
 
 def _thinned(axes: Axes, most: int) -> Axes:
