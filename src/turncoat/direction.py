@@ -12,4 +12,4 @@ def untargeted(honest_gradient: Params) -> Params:
 
 def targeted(params: Params, target: Params) -> Params:
     """Δ = -(θ_target - θ): the poisoned step should lead to the target's parameters (paper B, section 2.3)."""
-    return {name: value - target[name] for name, value in params.items()}
+    return {name: params[name] - value for name, value in target.items()}

@@ -23,6 +23,7 @@ from turncoat.threat import CLEAN, Threat
 from turncoat.training.stability import UNSTABLE_STEP
 from turncoat.training.task import CURVES
 
+EVALUATION_MODE = "evaluation-mode"
 ENDINGS = {"tail": "", "last": "_last"}  # of a figure's name, by statistic
 
 
@@ -38,17 +39,19 @@ class Setting:
     step_stability: float
     federation: Federation = POOLED
     clean_accuracy: float = math.nan  # of the clean runs: mean over seeds and the last 10 % of the epochs
+    in_training: str = ""  # the parts of a model that act differently while it trains
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Named warnings.
 
         ``unstable-step``: the step is too long even for the clean problem. ``no-skill``: the clean model is no better
-        than chance.
+        than chance. ``evaluation-mode``: the model trains in another mode than the one in which flips are exact.
         """
         raised = {
             UNSTABLE_STEP: self.step_stability > 1,
             NO_SKILL: lacks_skill([self.clean_accuracy], self.chance),
+            EVALUATION_MODE: bool(self.in_training),
         }
         return tuple(name for name, here in raised.items() if here)
 

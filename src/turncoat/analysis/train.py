@@ -6,7 +6,7 @@ import numpy as np
 
 from turncoat import errors, models
 from turncoat.analysis import given
-from turncoat.analysis.results import Results, Run, Setting, with_clean_accuracy
+from turncoat.analysis.results import EVALUATION_MODE, Results, Run, Setting, with_clean_accuracy
 from turncoat.data.dataset import Dataset
 from turncoat.federation.federation import POOLED, Federation
 from turncoat.federation.threats import placed_in
@@ -45,6 +45,7 @@ def train(
 
     Warns:
         IdleThreatWarning: ``idle-threat``: a threat that can never flip a label, or a field of it that does nothing.
+        EvaluationModeWarning: ``evaluation-mode``: parts of the model act differently while it trains.
     """
     given.check(dataset, recipe, federation, progress)
     chosen, device = given.checked_seeds(seeds), given.checked_device(device)
@@ -53,6 +54,12 @@ def train(
     data = material(models.build(model, dataset), dataset, device)
     wanted = (CLEAN, *dict.fromkeys(t for t in placed if not t.is_clean))
     _warn_of_idle(threats, placed, recipe, federation, dataset, chosen[0])
+    if data.model.in_training is not None and len(wanted) > 1:
+        errors.warn(
+            f"{EVALUATION_MODE}: flips are exact for model {data.model.name!r} in evaluation mode, at the statistics of"
+            f" their step; it trains in another, by {data.model.in_training.parts}",
+            errors.EvaluationModeWarning,
+        )
     size = tile_size(data.model, federation, device)
     stacks = [
         stack_run(data, recipe, seed, tile, federation) for seed in chosen for tile in tiles(wanted, size)
@@ -103,6 +110,7 @@ def describe(data: Material, dataset: Dataset, recipe: Recipe, federation: Feder
         federation=federation,
         chance=chance(data.y_test),
         step_stability=step_stability(data.model, recipe, data.x, data.y),
+        in_training="" if data.model.in_training is None else data.model.in_training.parts,
     )
 
 

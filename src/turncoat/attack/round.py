@@ -17,7 +17,7 @@ from turncoat.direction import Params
 from turncoat.losses import swap
 from turncoat.models.learned import loss_scores, residuals
 from turncoat.models.scores import centred
-from turncoat.models.stack import Model, dot, head_only, take, zeros
+from turncoat.models.stack import Model, dot, head_only, moved, take, zeros
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ def mean_gradient(
     sizes: Int[Tensor, " r"] | None = None,
 ) -> Params:
     """Mean gradient of the loss of each replica, over all rows or over its first ``sizes[j]`` rows."""
-    total = zeros(params)
+    total = zeros(moved(model, params))
     scale = None if sizes is None else 1.0 / sizes.clamp(min=1)
     for start in range(0, len(x), model.chunk):
         rows = slice(start, start + model.chunk)
@@ -123,7 +123,7 @@ def gradient_change(
     n: int,
 ) -> Params:
     """What the flips add to the mean gradient over ``n`` examples."""
-    total = zeros(params)
+    total = zeros(moved(model, params))
     dtype = next(iter(params.values())).dtype
     for rows, active in _segments(sizes, len(members), model.chunk):
         before, after = old[rows, :active], new[rows, :active]
@@ -131,7 +131,7 @@ def gradient_change(
         if not touched.any():
             continue
         mine = _prefix(params, active, model.replica_axis)
-        part = zeros(mine)
+        part = zeros(moved(model, mine))
         own = x.index_select(0, members[rows][touched])
         if model.loss.plain:
             rest, pull = (

@@ -68,7 +68,7 @@ def choose_setting(
     """The scale and learning rate of least held-out loss, among steps that are sure to be stable.
 
     Raises:
-        TurncoatError: if a class has too few rows.
+        TurncoatError: if a class has too few rows, or the model acts differently while it trains.
     """
     first = scaled[0]
     counts = torch.bincount(first.y, minlength=first.classes)
@@ -99,6 +99,11 @@ def _tried(
     """Recipes with their step stability and the held-out loss that they end with."""
     kept, held = stratified(dataset.y.numpy(), HELD, 0, dataset.name)
     data = material(models.build(model, dataset), dataset, "cpu")
+    if data.model.in_training is not None:
+        raise TurncoatError(
+            f"model {data.model.name!r} acts differently while it trains, by {data.model.in_training.parts}, and an"
+            " audit tries defences that look at single examples: use 'mlp', or GroupNorm in a model of your own"
+        )
     part = Material(data.model, data.x[kept], data.y[kept], data.x[held], data.y[held])
     one = step_stability(data.model, Recipe(learning_rate=1.0), data.x, data.y)
     rates = [step / one for step in STEPS] if one > 0 and math.isfinite(one) else list(RATES)

@@ -1,12 +1,14 @@
 """``turncoat attack``: one threat against its clean twin, with random flips of the same budget beside."""
 
+import dataclasses
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from turncoat.cli import early, options
 from turncoat.cli.progress import bar
-from turncoat.errors import TurncoatError
+from turncoat.errors import EvaluationModeWarning, TurncoatError
 
 if TYPE_CHECKING:
     from turncoat.data.dataset import Dataset
@@ -68,7 +70,8 @@ def attack(strongest: bool, as_json: bool, quiet: bool, **values: Any) -> None:
     cell, random = attacks[0], random_twin(attacks[0])
     others = beside.others(cell, dataset) if len(attacks) == 1 else beside.Others(())
     threats = dict.fromkeys(one.threat for one in (*attacks, random, *others.cells))
-    with bar("training", quiet or as_json) as report:
+    with bar("training", quiet or as_json) as report, warnings.catch_warnings():
+        warnings.simplefilter("ignore", EvaluationModeWarning)  # the table says so
         results = train(
             dataset,
             cell.problem.model,
@@ -79,6 +82,8 @@ def attack(strongest: bool, as_json: bool, quiet: bool, **values: Any) -> None:
             federation=cell.federation,
             progress=report,
         )
+    if results.setting.in_training:  # no plan is made of such a model
+        others = dataclasses.replace(others, unplanned="")
     compared = comparison.compared(results, attacks, random, others)
     if as_json:
         click.echo(comparison.as_json(compared, asked, dataset))

@@ -188,6 +188,8 @@ def warning_lines(warnings: Iterable[str], stability: float) -> list[str]:
         " problem, so harm measures instability as much as the attack; lower the learning rate or rescale the features",
         "no-skill": "the clean model is no better than always answering the most frequent class, so harm says nothing;"
         " train longer, or with another learning rate, scale or model",
+        "evaluation-mode": "flips are exact for the model in evaluation mode, at the statistics of their step, and it"
+        " trains in another",
     }
     return [f"warning {name}: {meaning.get(name, '')}" for name in warnings]
 

@@ -1,6 +1,7 @@
 """Which parts of a module act differently in training mode than in evaluation mode."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 from torch import Tensor, nn
 
@@ -25,6 +26,19 @@ def acting_in_training(module: nn.Module, ask: Callable[[], Tensor]) -> tuple[st
     )
 
 
+def acting_parts(module: nn.Module, ask: Callable[[], Tensor]) -> tuple[nn.Module, ...]:
+    """The parts themselves; all that are in training mode where those known by their type are not the whole of it.
+
+    ``ask`` must draw the same random numbers each time.
+    """
+    parts = [part for part in module.modules() if part.training]
+    known = [part for part in parts if _known(part)]
+    others = [part for part in parts if part not in known]
+    with _flags_off(known):
+        alike = close(ask(), _with_flag_off(others, ask))
+    return tuple(known if alike else parts)
+
+
 def _known(part: nn.Module) -> bool:
     if isinstance(part, nn.modules.instancenorm._InstanceNorm):
         return part.track_running_stats
@@ -32,10 +46,16 @@ def _known(part: nn.Module) -> bool:
 
 
 def _with_flag_off(parts: list[nn.Module], ask: Callable[[], Tensor]) -> Tensor:
+    with _flags_off(parts):
+        return ask()
+
+
+@contextlib.contextmanager
+def _flags_off(parts: list[nn.Module]) -> Iterator[None]:
     try:
         for part in parts:
             part.training = False
-        return ask()
+        yield
     finally:
         for part in parts:
             part.training = True

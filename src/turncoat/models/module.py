@@ -16,7 +16,9 @@ from turncoat.direction import Params
 from turncoat.errors import TurncoatError, reason
 from turncoat.models.probe import fits, last_layer, refuse_channels_last
 from turncoat.models.scores import directional, lacks_forward_mode, plain_kernels
-from turncoat.models.stack import Model, Pullback
+from turncoat.models.stack import Model, Pullback, TrainingMode
+from turncoat.models.training_mode import forward as forward_in_training
+from turncoat.models.training_mode import parts_at_rest, statistics, told
 
 TILE = 8  # replicas whose activations are held at once
 CHUNK = 64  # examples, for each of them: what they make still fits the cache
@@ -31,7 +33,8 @@ def module_stack(
 ) -> Model:
     """The stack of the modules that ``make`` builds; examples reach them in their shape.
 
-    Parameters that want no gradient, and buffers, are those of the first module for all seeds.
+    Parameters that want no gradient, and buffers, are those of the first module for all seeds; but what parts such as
+    BatchNorm keep of their batches is each replica's own, see ``training_mode``.
 
     Raises:
         TurncoatError: if the module does not fit (see ``probe.fits``), or the channels of images stand last.
@@ -43,29 +46,40 @@ def module_stack(
 
     module = seeded(make, 0)
     few = prepare(example)
+    parts = parts_at_rest(module, few)
     fits(name, module, few, classes)
+    kept = statistics(module, parts)
     trained = tuple(key for key, p in module.named_parameters() if p.requires_grad)
 
     def init(generator: torch.Generator, replicas: int) -> Params:
         seed = int(torch.randint(2**62, (1,), generator=generator))
-        fresh = dict(seeded(make, seed).named_parameters())
+        new = seeded(make, seed)
+        fresh = dict(new.named_parameters()) | dict(new.named_buffers())
         return {
-            key: fresh[key].detach().unsqueeze(0).repeat(replicas, *(1,) * fresh[key].ndim) for key in trained
+            key: fresh[key].detach().unsqueeze(0).repeat(replicas, *(1,) * fresh[key].ndim)
+            for key in (*trained, *kept)
         }
 
     logits = stacked(functional(module))
+    in_training = None
+    if parts:
+        in_training = TrainingMode(
+            told(module, parts), lambda *given: forward_in_training(module, parts, kept, *given)
+        )
     return Model(
         name=name,
         classes=classes,
         prepare=prepare,
         init=init,
         logits=logits,
-        forward=lambda params, x: _forward(functional(module), params, x),
-        pullback=lambda params, x: _forward(functional(module), params, x)[1],
-        forward_own=lambda params, x: _forward(functional(module), params, x, own=True),
+        forward=lambda params, x: _forward(functional(module), kept, params, x),
+        pullback=lambda params, x: _forward(functional(module), kept, params, x)[1],
+        forward_own=lambda params, x: _forward(functional(module), kept, params, x, own=True),
         scores=lambda params, x, direction: _scores(functional(module), params, x, direction),
-        hessian_product=lambda *given: _hessian_product(functional(module), *given),
-        replica_axis=dict.fromkeys(trained, 0),
+        hessian_product=lambda *given: _hessian_product(functional(module), kept, *given),
+        replica_axis=dict.fromkeys((*trained, *kept), 0),
+        statistics=kept,
+        in_training=in_training,
         head=last_layer(module, lambda: module(few)),
         tile=TILE,
         chunk=CHUNK,
@@ -115,24 +129,30 @@ def stacked(call: Call, own: bool = False) -> Call:
     return run
 
 
-def _forward(call: Call, params: Params, x: Tensor, own: bool = False) -> tuple[Tensor, Pullback]:
+def _forward(
+    call: Call, kept: tuple[str, ...], params: Params, x: Tensor, own: bool = False
+) -> tuple[Tensor, Pullback]:
     # copies: the caller may step the parameters in place before the last replica is pulled back
     if x.is_cuda:
-        stacks = [{name: value.detach().clone().requires_grad_() for name, value in params.items()}]
+        leaves, still = _leaves(params, kept)
         with torch.enable_grad():
-            outs = [stacked(call, own)(stacks[0], x)]
-        return outs[0].detach(), lambda residual, into, weight: _pull(
-            stacks[0], outs[0], residual, into, weight
-        )
-    leaves = [{name: v.detach().clone().requires_grad_() for name, v in one.items()} for one in _each(params)]
+            out = stacked(call, own)(leaves | still, x)
+        return out.detach(), lambda residual, into, weight: _pull(leaves, out, residual, into, weight)
+    each = [_leaves(one, kept) for one in _each(params)]
     with torch.enable_grad():
-        outs = [call(leaf, x[j] if own else x) for j, leaf in enumerate(leaves)]
+        outs = [call(leaf | still, x[j] if own else x) for j, (leaf, still) in enumerate(each)]
 
     def pull(residual: Tensor, into: Params, weight: float) -> None:
-        for j, (leaf, out) in enumerate(zip(leaves, outs, strict=True)):
-            _pull(leaf, out, residual[:, :, j], {name: value[j] for name, value in into.items()}, weight)
+        for j, ((leaf, _), out) in enumerate(zip(each, outs, strict=True)):
+            _pull(leaf, out, residual[:, :, j], {name: into[name][j] for name in leaf}, weight)
 
     return torch.stack([out.detach() for out in outs], 2), pull
+
+
+def _leaves(params: Params, kept: tuple[str, ...]) -> tuple[Params, Params]:
+    """Copies of which gradients are taken, and the statistics, which have none."""
+    leaves = {name: v.detach().clone().requires_grad_() for name, v in params.items() if name not in kept}
+    return leaves, {name: params[name] for name in kept}
 
 
 def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: float) -> None:
@@ -155,14 +175,21 @@ def _each(params: Params) -> list[Params]:
 
 
 def _hessian_product(
-    call: Call, params: Params, x: Tensor, soft: Tensor, v: Params, into: Params, weight: float
+    call: Call,
+    kept: tuple[str, ...],
+    params: Params,
+    x: Tensor,
+    soft: Tensor,
+    v: Params,
+    into: Params,
+    weight: float,
 ) -> None:
     """Reverse mode twice: the gradient of what the gradient is along ``v``."""
     for j, (one, along) in enumerate(zip(_each(params), _each(v), strict=True)):
-        leaves = {name: value.detach().clone().requires_grad_() for name, value in one.items()}
+        leaves, still = _leaves(one, kept)
         wanted = list(leaves.values())
         with torch.enable_grad(), plain_kernels():
-            logits = call(leaves, x)
+            logits = call(leaves | still, x)
             loss = -(soft[:, :, j] * logits.log_softmax(1)).sum()
             slope = torch.autograd.grad(loss, wanted, create_graph=True, materialize_grads=True)
             inner = torch.stack(

@@ -1,7 +1,7 @@
 """Does a module fit the attack? Its examples must not influence each other, and nothing may be random.
 
-A label's score is about one example alone. BatchNorm in training and dropout break that, so a module that holds
-them is refused for training; ``turncoat.worst_flips`` scores such modules in evaluation mode.
+A label's score is about one example alone. BatchNorm and dropout break that in training, so modules that hold them are
+scored in evaluation mode.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Rows = TypeVar("Rows")  # some examples, in whatever form the module takes them
 
 
 def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
-    """Try the module on a few examples.
+    """Try the module on a few examples, with the parts that act differently in training in evaluation mode.
 
     Raises:
         TurncoatError: if it holds nothing to train, couples examples, draws at random, fails, or does not give
@@ -146,17 +146,11 @@ def _refuse(name: str, module: nn.Module) -> None:
                 " whose input size is given, such as nn.Linear"
             )
     for part in module.modules():
-        kind = type(part).__name__
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and not part.track_running_stats:
             raise TurncoatError(
-                f"model {name!r} holds {kind}: it ties the examples of a batch together, so a label has no"
-                " score of its own; use nn.GroupNorm or nn.LayerNorm instead"
-            )
-        rate = drop_rate(part)
-        if rate > 0:
-            raise TurncoatError(
-                f"model {name!r} holds {kind} with dropout {rate}: replicas could not share its random draws"
-                " and would no longer be comparable; set it to 0"
+                f"model {name!r} holds {type(part).__name__} without running statistics: it ties the examples of a"
+                " batch together also in evaluation mode, so a label has no score of its own; leave"
+                " track_running_stats as it is, or use nn.GroupNorm"
             )
 
 

@@ -5,7 +5,7 @@ Logits are (n, c, r): with the classes before the replicas, softmax runs vectori
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,16 @@ Pullback = Callable[[Tensor, Params, float], None]
 
 ``into`` may be the very parameters of the forward pass: plain SGD steps that way, with no gradient stored.
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingMode:
+    """How a model acts while it trains, where it then answers otherwise than it is scored and evaluated."""
+
+    parts: str  # that do so, as messages name them
+    # parameters, a batch and a seed for each replica's random numbers → logits (b, c, r), how to pull a residual back,
+    # and the statistics after the batch
+    forward: Callable[[Params, Tensor, Sequence[int]], tuple[Tensor, Pullback, Params]]
 
 
 def copies(params: Params) -> Params:
@@ -63,6 +73,9 @@ class Model:
     loss: Loss = CROSS_ENTROPY  # that it is trained with
     # norms of an example's cross-entropy gradient for every label that it could carry: (n, c, r) from logits (n, c, r)
     label_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None
+    # of its parameters, those that no step moves and no gradient has: what a module keeps of the batches that it saw
+    statistics: tuple[str, ...] = ()
+    in_training: TrainingMode | None = None  # where a step's forward pass is another than ``forward``
     recordable: bool = False  # a step launches the same kernels every time and asks nothing of the CPU
     # For a federation, where a model has something faster than the generic form in federation.messages:
     pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)
@@ -82,6 +95,13 @@ def shapes(model: Model) -> str:
 def zeros(params: Params) -> Params:
     """Zeros of the same shapes."""
     return {name: torch.zeros_like(value) for name, value in params.items()}
+
+
+def moved(model: Model, params: Params) -> Params:
+    """The parameters that steps move; the same tensors."""
+    if not model.statistics:
+        return params
+    return {name: value for name, value in params.items() if name not in model.statistics}
 
 
 def take(params: Params, replicas: Int[Tensor, " r"], axis: dict[str, int]) -> Params:

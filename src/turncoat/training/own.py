@@ -110,6 +110,11 @@ def trained_tiles(
         raise TurncoatError(
             f"precision is {recipe.precision!r}, but parts train in float32: leave precision out"
         )
+    if model.in_training is not None:
+        raise TurncoatError(
+            f"model {model.name!r} acts differently while it trains, by {model.in_training.parts}: parts train"
+            " models that don't, such as 'mlp', or one's own with GroupNorm"
+        )
     span = _span(model, recipe, x, parts)
     size = tile(model, x, parts, span is not None)
     for start in range(0, len(parts), size):

@@ -79,10 +79,10 @@ def attacked_step(task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
     """One step with the attacker's turn inside it: its rows are a share of this batch alone."""
     x, y = task.fed.index_select(0, rows), task.y.index_select(0, rows)
     # both forward passes serve the turn as well as the step
-    server = Seen(*task.model.forward(state.params, x))
+    server = None if task.model.in_training is not None else Seen(*task.model.forward(state.params, x))
     eyes = None if state.eyes is None else Seen(*task.model.forward(state.eyes, x))
     batch = None
-    if task.model.span is not None and task.model.loss.plain:
+    if server is not None and task.model.span is not None and task.model.loss.plain:
         batch = look(task, x, y, server.logits, None if eyes is None else eyes.logits)
         server = server._replace(shares=batch.shares)
     labels = attacked_labels(task, state, rows, x, y, batch)

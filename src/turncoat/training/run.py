@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.models.stack import zeros
+from turncoat.models.stack import moved, zeros
 from turncoat.planning import saving
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -47,7 +47,7 @@ class StackRun:
         if preludes.needs_target(task.threats):
             self.target = self.target or preludes.start_honest(task)
             yield from preludes.train_target(task, self.target)
-            task = dataclasses.replace(task, target=self.target.params)
+            task = dataclasses.replace(task, target=moved(task.model, self.target.params))
         if planned.plans(task.threats):
             self.plans = self.plans or planned.planners(task)
             for one in self.plans:

@@ -18,10 +18,10 @@ def step_stability(model: Model, recipe: Recipe, x: Tensor, y: Tensor, seed: int
 
     For regression λ_max is the bound that holds at all parameters, ½ (softmax) or ¼ (sigmoid) of
     λ_max(XᵀX/n). For a network it is the Hessian's at the start, on a random sample; NaN where an operation has
-    no second derivative. Momentum β widens the stable range by 1 + β. Adam rescales every step, so the criterion
-    does not apply: NaN.
+    no second derivative. Momentum β widens the stable range by 1 + β. Adam rescales every step, and a
+    network with BatchNorm or dropout is another one while it trains, so the criterion does not apply: NaN.
     """
-    if recipe.optimizer != "sgd":
+    if recipe.optimizer != "sgd" or model.in_training is not None:
         return float("nan")
     if model.curvature is not None:
         curved = model.curvature * largest_eigenvalue(x)

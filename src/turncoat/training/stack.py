@@ -6,7 +6,7 @@ import functools
 import torch
 
 from turncoat import precision
-from turncoat.attack.names import PLANNED
+from turncoat.attack.names import PLANNED, is_planned
 from turncoat.data.dataset import Dataset
 from turncoat.defence import NONE, access, chain, number
 from turncoat.errors import TurncoatError
@@ -88,6 +88,7 @@ def stack_run(
         TurncoatError: if the federation, or the recipe's defence or precision, does not fit the data, the model or the
             device.
     """
+    refuse_training_mode(data.model, recipe, federation, threats)
     if _fits_narrow(recipe, federation, threats):
         data = data.narrowed
     x, y, holder = data.x, data.y, data.holder
@@ -134,6 +135,35 @@ def _fits_narrow(recipe: Recipe, federation: Federation, threats: tuple[Threat, 
     """Whether nobody looks at the features or parameters as they lie: messages, guards, parts and plans do."""
     planned = any(threat.selection == PLANNED for threat in threats)
     return not federation.workers and recipe.defence == NONE and not planned
+
+
+def refuse_training_mode(
+    model: Model, recipe: Recipe, federation: Federation, threats: tuple[Threat, ...]
+) -> None:
+    """Accept a model with the rest, if it answers the same in training.
+
+    Raises:
+        TurncoatError: for what looks at single examples' gradients, or at several models', of one that doesn't.
+    """
+    if model.in_training is None:
+        return
+    told = f"model {model.name!r} acts differently while it trains, by {model.in_training.parts}, and"
+    if federation.workers:
+        raise TurncoatError(f"{told} workers' messages would be of another one: leave workers out")
+    if recipe.defence != NONE:
+        raise TurncoatError(
+            f"{told} defence {recipe.defence!r} looks at examples one by one: leave defence out"
+        )
+    for threat in threats:
+        if threat.knowledge == "surrogate":
+            raise TurncoatError(
+                f"{told} a surrogate has not the rows for it: set knowledge to 'omniscient' or 'local'"
+            )
+        if is_planned(threat.selection):
+            raise TurncoatError(
+                f"{told} a plan goes back through steps in one mode: set selection to 'optimal', or name the"
+                " selections in the place of 'strongest'"
+            )
 
 
 def lowered(data: Material, recipe: Recipe, federation: Federation) -> torch.Tensor | None:

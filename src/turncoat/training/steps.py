@@ -8,9 +8,11 @@ from torch import Tensor
 from turncoat.defences import gold
 from turncoat.defences.guard import Guard
 from turncoat.direction import Params
+from turncoat.fields import written
 from turncoat.losses import without
 from turncoat.models.learned import residuals
-from turncoat.models.stack import Pullback
+from turncoat.models.stack import Pullback, TrainingMode, moved
+from turncoat.randomness import generator
 from turncoat.training.optimizers import Slots
 from turncoat.training.task import RunState, Task
 
@@ -36,6 +38,9 @@ def server_step(
     ``seen`` is the forward pass at these parameters, where somebody has taken it already.
     """
     state.step += 1
+    if task.model.in_training is not None:
+        _step_in_training(task, task.model.in_training, state, x, labels)
+        return
     if task.guard is None:
         logits, pull, shares = seen or Seen(*task.model.forward(state.params, x))
         if shares is not None and task.model.loss.plain:
@@ -46,6 +51,25 @@ def server_step(
         return
     rest, pull = _guarded(task, task.guard, state, rows, x, labels)
     _update(task, state.params, state.slots, state.step, pull, rest, 1)
+
+
+def _step_in_training(
+    task: Task, mode: TrainingMode, state: RunState, x: Tensor, labels: Integer[Tensor, "b r"]
+) -> None:
+    """The step of models that act differently while they train; afterwards they have the batch's statistics too."""
+    logits, pull, after = mode.forward(state.params, x, draws(task, state))
+    rest = residuals(task.model, state.params, x, logits, labels)
+    _update(task, moved(task.model, state.params), state.slots, state.step, pull, rest, len(x))
+    for name, value in after.items():
+        state.params[name].copy_(value)
+
+
+def draws(task: Task, state: RunState) -> list[int]:
+    """A seed for each replica's random numbers in this step, whatever other replicas its stack has."""
+    threats = [task.threats[replica] for replica in state.alive.tolist()]
+    return [
+        generator(task.seed, "in training", state.step, written(threat)).initial_seed() for threat in threats
+    ]
 
 
 def _guarded(

@@ -15,7 +15,7 @@ from turncoat.defences.guard import Guard
 from turncoat.direction import Params
 from turncoat.federation.aware import Sample
 from turncoat.models.columns import Columns
-from turncoat.models.stack import Model, expand
+from turncoat.models.stack import Model, expand, moved
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
@@ -187,7 +187,7 @@ def start(task: Task) -> RunState:
     params = expand({k: v.to(device) for k, v in one.items()}, replicas, task.model.replica_axis)
     state = RunState(
         params=params,
-        slots=task.optimizer.init(params),
+        slots=task.optimizer.init(moved(task.model, params)),
         alive=torch.arange(replicas, device=device),
         curves=np.full((task.recipe.epochs, replicas, len(CURVES)), np.nan),
         best=torch.full((replicas,), torch.inf, device=device),
