@@ -32,10 +32,10 @@ DEFAULTS = {
     "patience": "0",
 }
 WORDS = {
-    "dataset": ("mnist-01", "mnist", "cifar10", "cifar100"),
+    "dataset": ("mnist-01", "mnist", "cifar10", "cifar100", "digits"),
     "model": ("logistic", "mlp", "vit"),
     "scale": ("raw", "unit", "standard"),
-    "selection": ("as_printed", "optimal", "random"),
+    "selection": ("as_printed", "optimal", "random", "planned", "class_by_class"),
     "goal": ("untargeted", "targeted"),
     "optimizer": ("sgd", "adam"),
     "statistic": ("tail", "last"),
@@ -79,6 +79,8 @@ def rows_of(points: pd.DataFrame, given: Mapping[str, str]) -> pd.DataFrame:
         keep &= points[name] == given[name]
     if not keep.any():
         raise LookupError(f"no runs of {dict(given)}")
+    # trainings of several lengths: the longest, unless one is named
+    keep &= points["epochs"] == float(given.get("epochs", points[keep]["epochs"].max()))
     return measures.harmed(points[keep], given["statistic"])
 
 
@@ -233,7 +235,43 @@ def norms(points: pd.DataFrame) -> str:
     return "\n".join([*lines, ""])
 
 
-TABLES: Mapping[str, Callable[[pd.DataFrame], str]] = {"norms": norms}
+RULES = ("random", "as_printed", "optimal", "class_by_class", "planned")
+OURS = (
+    ("digits", "logistic", 20), ("mnist-01", "logistic", 60), ("mnist", "logistic", 60), ("cifar10", "logistic", 20),
+    ("mnist", "mlp", 10),
+)  # fmt: skip
+
+
+def rules(points: pd.DataFrame) -> str:
+    """Accuracy under every rule at every budget, with its interval, in our own settings."""
+    heads = ["data, model", "seeds", "k", "b", "clean", *(f"`{rule}`" for rule in RULES)]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    alike = (points["workers"] == 0) & (points["scale"] == "unit") & (points["goal"] == "untargeted")
+    alike &= (points["schedule"] == "epoch") & (points["last_rounds"] == 0) & (points["patience"] == 0)
+    for dataset, model, epochs in OURS:
+        own = points[alike & (points["dataset"] == dataset) & (points["epochs"] == epochs)]
+        own = own[own["model"] == model]
+        clean = own[own["write_access"] == 0]
+        attacked = own[own["write_access"] > 0]
+        for (k, b), cell in attacked.groupby(measures.CELL, sort=False):
+            if not {"planned", "optimal"} <= set(cell["selection"]):
+                continue
+            told = [_percent(clean["accuracy.tail"])]
+            told += [_percent(cell[cell["selection"] == rule]["accuracy.tail"]) for rule in RULES]
+            name = f"{dataset}, {model} ({epochs} epochs)"
+            lines.append("| " + " | ".join([name, str(cell["seed"].nunique()), f"{k:g}", f"{b:g}", *told]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _percent(values: pd.Series) -> str:
+    if values.empty:
+        return "–"
+    found = estimate(values)
+    ends = f" [{100 * found.low:.1f}, {100 * found.high:.1f}]" if found.has_interval else ""
+    return f"{100 * found.mean:.1f}{ends}"
+
+
+TABLES: Mapping[str, Callable[[pd.DataFrame], str]] = {"norms": norms, "rules": rules}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import dataclasses
 
+import near_cells
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +12,8 @@ from turncoat.certificates.seen_from_above import undefended, voters_attacked
 from turncoat.federation.federation import POOLED
 from turncoat.figures.certificate import Reached
 from turncoat.figures.plan import Drawn
-from turncoat.sweep.cells import Cell
+from turncoat.figures.reach import Near, near_anew
+from turncoat.sweep.cells import Cell, config
 from turncoat.sweep.problem import Problem
 
 ACCESSES, BUDGETS = (0.2, 0.4, 0.8), (0.25, 0.5, 1.0)
@@ -86,3 +88,20 @@ def drawn_plan() -> Drawn:
     data, recipe = turncoat.load("digits"), Recipe(epochs=3, learning_rate=0.2)
     made = turncoat.plan(data, threat=Threat(1.0, 0.3), recipe=recipe, rounds=11)
     return Drawn(made, data, Cell(Problem("digits"), recipe, POOLED, made.made.threat, 0))
+
+
+@pytest.fixture(scope="session")
+def near_rows() -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    found = [
+        config(near_cells.cell(rule, seed)) | {"accuracy": (0.9 if rule is None else 0.7) + 0.01 * draw.normal()}
+        for rule in (None, *near_cells.RULES) for seed in (0, 1)
+    ]  # fmt: skip
+    frame = pd.DataFrame(found).assign(epoch=1)
+    clean = frame["selection"].where(frame["write_access"] > 0, "optimal")
+    return frame.assign(selection=clean)
+
+
+@pytest.fixture(scope="session")
+def near(near_rows) -> Near:
+    return near_anew(near_rows, None, near_cells.quiet, budgets=(0.2, 1.0))

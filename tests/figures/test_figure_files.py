@@ -12,13 +12,14 @@ MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
 @pytest.fixture
-def frames(curves, matrix_curves, defended_curves, reached, messages, drawn_plan):
+def frames(curves, matrix_curves, defended_curves, reached, messages, drawn_plan, near):
     return dict.fromkeys(FIGURES, curves) | {
         "matrix": matrix_curves,
         "defences": defended_curves,
         "certificate": reached,
         "visibility": messages,
         "plan": drawn_plan,
+        "reach": near,
     }
 
 

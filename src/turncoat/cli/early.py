@@ -41,6 +41,8 @@ DRAWN = {
         "heatmap",
         "matrix",
         "plan",
+        "reach",
+        "rules",
         "spread",
         "visibility",
     ),

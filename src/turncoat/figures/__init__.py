@@ -22,6 +22,7 @@ from turncoat.figures.harm import harm
 from turncoat.figures.heatmap import heatmap
 from turncoat.figures.matrix import matrix
 from turncoat.figures.plan import Drawn, plan, planned_anew
+from turncoat.figures.reach import Near, near_anew, reach
 from turncoat.figures.rules import rules
 from turncoat.figures.spread import spread
 from turncoat.figures.visibility import visibility
@@ -89,6 +90,11 @@ FIGURES: dict[str, FigureSpec] = {
         "accuracy that is certified for the data of a sweep, and accuracy that attacks reach, over flips",
         make=certified_anew,
     ),
+    "reach": FigureSpec(
+        _styled(reach),
+        "how near flips come to gradient attacks over the local budget, and the harm of both",
+        make=near_anew,
+    ),
     "visibility": FigureSpec(
         _styled(visibility), "gradient norms and cosines of hostile and honest workers", reads="visibility"
     ),
@@ -103,7 +109,7 @@ FIGURES: dict[str, FigureSpec] = {
 
 def draw(
     name: str,
-    curves: pd.DataFrame | Drawn | Reached,
+    curves: pd.DataFrame | Drawn | Near | Reached,
     path: str | os.PathLike[str],
     *,
     metric: str = "accuracy",
