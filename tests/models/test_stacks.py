@@ -248,6 +248,20 @@ def test_functional_call_keeps_frozen_parameters():
     assert np.isfinite(results.runs[1].curve("test_loss")).all()
 
 
+def test_stacks_of_large_modules_are_small(monkeypatch):
+    data = images(4)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), nn.Sigmoid(), nn.Linear(100, 4))
+    few = data.x[:3].view(-1, *data.shape)
+    kept = module.held(net, few)
+    assert 4 * 100 <= kept <= 4 * (64 + 2 * 100 + 4)  # what the layers read, and no weights
+    build = lambda: module.module_stack("net", lambda: net, data.x[:3], data.shape, 4).tile  # noqa: E731
+    assert build() == module.TILE
+    monkeypatch.setattr(module, "HELD", 3 * kept * module.CHUNK)
+    assert build() == 3
+    monkeypatch.setattr(module, "HELD", 1)
+    assert build() == 1
+
+
 def test_module_logits_are_the_modules():
     net = nn.Linear(3, 2)
     x = torch.ones(4, 3)

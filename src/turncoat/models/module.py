@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, vmap
 
 from turncoat.direction import Params
@@ -20,7 +21,8 @@ from turncoat.models.stack import Model, Pullback, TrainingMode
 from turncoat.models.training_mode import forward as forward_in_training
 from turncoat.models.training_mode import parts_at_rest, statistics, told
 
-TILE = 8  # replicas whose activations are held at once
+TILE = 8  # replicas whose activations are held at once, at most
+HELD = 2 << 30  # bytes that these may take
 CHUNK = 64  # examples, for each of them: what they make still fits the cache
 
 
@@ -81,9 +83,25 @@ def module_stack(
         statistics=kept,
         in_training=in_training,
         head=last_layer(module, lambda: module(few)),
-        tile=TILE,
+        tile=max(1, min(TILE, HELD // (CHUNK * held(module, few)))),
         chunk=CHUNK,
     )
+
+
+def held(module: nn.Module, few: Tensor) -> int:
+    """Bytes that a forward pass keeps of one example for the way back."""
+    own = {value.untyped_storage().data_ptr() for value in (*module.parameters(), *module.buffers())}
+    kept: dict[int, int] = {}
+
+    def look(value: Tensor) -> Tensor:
+        if value.untyped_storage().data_ptr() not in own:
+            kept[value.data_ptr()] = value.nbytes
+        return value
+
+    with saved_tensors_hooks(look, lambda value: value), torch.enable_grad():
+        out = module(few)
+    del out  # held until here, so that no memory is counted as another's
+    return max(1, sum(kept.values()) // len(few))
 
 
 Call = Callable[[Params, Tensor], Tensor]  # one replica's logits (n, c)
