@@ -8,6 +8,7 @@ The convolutional network has 8 replicas, on images of MNIST's and of CIFAR-10's
 """
 
 import argparse
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +18,17 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
-from turncoat import from_arrays, models
+from turncoat import Recipe, Threat, from_arrays, models
 from turncoat.losses import residual
 from turncoat.models.cnn import channels_last
 from turncoat.models.stack import Model, expand
+from turncoat.training import task
+from turncoat.training.loop import begin_epoch
+from turncoat.training.pooled import plain_step
+from turncoat.training.stack import material, stack_run
 
 REPLICAS, BATCH, EXAMPLES = 50, 64, 4096
+TURN = 512  # rows of an attacker's turn
 IMAGE_REPLICAS = 8
 IMAGES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 Timed = dict[str, tuple[Callable[[], object], int]]  # what to run, and by how much to divide its time
@@ -185,6 +191,26 @@ def scoring(name: str, shape: tuple[int, ...], device: str) -> Timed:
     return {f"{name}_forward": (forward, count), f"{name}_scores": (scores, count)}
 
 
+def turn(name: str, device: str) -> Timed:
+    """An attacker's turn that may write to all rows and flips a quarter, and an epoch of training, on CIFAR's shape."""
+    every = data(IMAGES["cifar10"])
+    some = dataclasses.replace(every, x=every.x[:TURN], y=every.y[:TURN])
+    made = material(models.build(name, some), some, device)
+    run = stack_run(made, Recipe(epochs=1, batch_size=BATCH), 0, (Threat(1.0, 0.25),))
+    state = task.start(run.task)
+    begin_epoch(run.task, state)
+    rows = torch.randperm(TURN, generator=torch.Generator().manual_seed(0)).to(device)
+
+    def epoch() -> None:
+        for few in rows.split(BATCH):
+            plain_step(run.task, state, few)
+
+    return {
+        f"{name}_attack": (lambda: begin_epoch(run.task, state), TURN),
+        f"{name}_epoch": (epoch, TURN),
+    }
+
+
 def best(timed: Timed, repeats: int, device: str) -> dict[str, float]:
     """Microseconds per replica-step or example, the best of ``repeats`` rounds in which all take turns."""
     found = dict.fromkeys(timed, float("inf"))
@@ -205,8 +231,10 @@ def best(timed: Timed, repeats: int, device: str) -> dict[str, float]:
 
 def measure(repeats: int, device: str) -> dict[str, float]:
     steps = best(training(device), repeats, device)
-    timed = scoring("mlp", (1, 28, 28), device) | scoring("vit", (3, 32, 32), device)
+    timed = scoring("mlp", (1, 28, 28), device)
+    timed |= scoring("cnn", (3, 32, 32), device) | scoring("vit", (3, 32, 32), device)
     passes = best(timed, max(3, repeats // 3), device)
+    turns = {k: v for name in ("cnn", "vit") for k, v in best(turn(name, device), 3, device).items()}
     for side, shape in IMAGES.items():
         steps |= best(convolutional(side, shape, device), max(3, repeats // 6), device)
     return {
@@ -218,8 +246,13 @@ def measure(repeats: int, device: str) -> dict[str, float]:
         "mlp_speedup_of_products_alone": steps["loop"] / steps["products"],
         "mlp_share_of_matmul_speed": steps["products"] / steps["stack"],
         "mlp_scores_over_forward": passes["mlp_scores"] / passes["mlp_forward"],
+        "cnn_scores_over_forward": passes["cnn_scores"] / passes["cnn_forward"],
         "vit_scores_over_forward": passes["vit_scores"] / passes["vit_forward"],
         "vit_forward_us": passes["vit_forward"],
+        **{
+            f"{name}_attack_over_epoch": turns[f"{name}_attack"] / turns[f"{name}_epoch"]
+            for name in ("cnn", "vit")
+        },
         **{f"{name}_us": value for name, value in steps.items() if name.startswith("cnn")},
         **{
             f"cnn_{side}_speedup_over_{other}": steps[f"cnn_{side}_{other}"] / steps[f"cnn_{side}_stack"]

@@ -101,3 +101,18 @@ def test_sizes():
     start = models.build("cnn:5", data).init(torch.Generator(), 1)
     assert start["first.weight"].shape == (1, 5, 1, 3, 3) and start["second.weight"].shape == (1, 10, 5, 3, 3)
     assert models.build("cnn:8", data).name == "cnn"
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 7)])
+def test_its_own_scores_are_forward_modes(shape):
+    draw = torch.Generator().manual_seed(0)
+    data = from_arrays(torch.randn(20, *shape, generator=draw).numpy(), np.arange(20) % 4)
+    own, generic = (
+        models.build("cnn:3", data),
+        module.module_stack("cnn:3", lambda: ConvolutionalNetwork(shape, 4, 3), data.x[:3], shape, 4),
+    )
+    params = {k: v + 0.2 * torch.randn(v.shape, generator=draw) for k, v in own.init(draw, 3).items()}
+    x, toward = own.prepare(data.x), noise(params)
+    torch.testing.assert_close(
+        own.scores(params, x, toward), generic.scores(params, x, toward), rtol=1e-4, atol=1e-5
+    )

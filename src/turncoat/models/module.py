@@ -17,7 +17,7 @@ from turncoat.direction import Params
 from turncoat.errors import TurncoatError, reason
 from turncoat.models.probe import fits, last_layer, refuse_channels_last
 from turncoat.models.scores import directional, lacks_forward_mode, plain_kernels
-from turncoat.models.stack import Model, Pullback, TrainingMode
+from turncoat.models.stack import Model, Pullback, TrainingMode, each
 from turncoat.models.training_mode import forward as forward_in_training
 from turncoat.models.training_mode import parts_at_rest, statistics, told
 
@@ -142,7 +142,7 @@ def stacked(call: Call, own: bool = False) -> Call:
             together: Tensor = vmap(call, (0, 0 if own else None), out_dims=2)(params, x)
             return together
         seen = x if own else itertools.repeat(x)
-        return torch.stack([call(one, rows) for one, rows in zip(_each(params), seen, strict=False)], 2)
+        return torch.stack([call(one, rows) for one, rows in zip(each(params), seen, strict=False)], 2)
 
     return run
 
@@ -156,12 +156,12 @@ def _forward(
         with torch.enable_grad():
             out = stacked(call, own)(leaves | still, x)
         return out.detach(), lambda residual, into, weight: _pull(leaves, out, residual, into, weight)
-    each = [_leaves(one, kept) for one in _each(params)]
+    split = [_leaves(one, kept) for one in each(params)]
     with torch.enable_grad():
-        outs = [call(leaf | still, x[j] if own else x) for j, (leaf, still) in enumerate(each)]
+        outs = [call(leaf | still, x[j] if own else x) for j, (leaf, still) in enumerate(split)]
 
     def pull(residual: Tensor, into: Params, weight: float) -> None:
-        for j, ((leaf, _), out) in enumerate(zip(each, outs, strict=True)):
+        for j, ((leaf, _), out) in enumerate(zip(split, outs, strict=True)):
             _pull(leaf, out, residual[:, :, j], {name: into[name][j] for name in leaf}, weight)
 
     return torch.stack([out.detach() for out in outs], 2), pull
@@ -183,13 +183,8 @@ def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: flo
 def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
     if x.is_cuda:
         return directional(stacked(call), params, x, direction)[1]
-    pairs = zip(_each(params), _each(direction), strict=True)
+    pairs = zip(each(params), each(direction), strict=True)
     return torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2)
-
-
-def _each(params: Params) -> list[Params]:
-    replicas = len(next(iter(params.values())))
-    return [{name: value[j] for name, value in params.items()} for j in range(replicas)]
 
 
 def _hessian_product(
@@ -203,7 +198,7 @@ def _hessian_product(
     weight: float,
 ) -> None:
     """Reverse mode twice: the gradient of what the gradient is along ``v``."""
-    for j, (one, along) in enumerate(zip(_each(params), _each(v), strict=True)):
+    for j, (one, along) in enumerate(zip(each(params), each(v), strict=True)):
         leaves, still = _leaves(one, kept)
         wanted = list(leaves.values())
         with torch.enable_grad(), plain_kernels():

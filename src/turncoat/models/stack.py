@@ -109,6 +109,12 @@ def take(params: Params, replicas: Int[Tensor, " r"], axis: dict[str, int]) -> P
     return {name: value.index_select(axis[name], replicas) for name, value in params.items()}
 
 
+def each(params: Params) -> list[Params]:
+    """Every replica's own parameters, where the first axis counts the replicas of all."""
+    replicas = len(next(iter(params.values())))
+    return [{name: value[j] for name, value in params.items()} for j in range(replicas)]
+
+
 def expand(params: Params, replicas: int, axis: dict[str, int]) -> Params:
     """A stack of equal replicas from a stack of one."""
     return {name: value.repeat_interleave(replicas, axis[name]) for name, value in params.items()}
