@@ -3,6 +3,7 @@
 Every figure is one of the step's number alone, so that a training that was cut off goes on as it was.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -56,6 +57,17 @@ def rate(schedule: str, epochs: int, warmup: int, each: int) -> Rate:
         return warm * factor ** sum(step > end * each for end in ends)
 
     return multiplier
+
+
+@functools.lru_cache(maxsize=64)
+def passed(schedule: str, epochs: int, warmup: int, each: int) -> tuple[float, ...]:
+    """How far a training has come after 0, 1, … epochs, in steps of the full learning rate."""
+    multiplier = rate(schedule, epochs, warmup, each)
+    own = (
+        sum(multiplier(step) for step in range(epoch * each + 1, (epoch + 1) * each + 1))
+        for epoch in range(epochs)
+    )
+    return tuple(itertools.accumulate(own, initial=0.0))
 
 
 def _milestones(schedule: str) -> tuple[list[int], float]:

@@ -104,6 +104,12 @@ class Recipe:
             return self.learning_rate
         return self.learning_rate * rates.rate(self.lr_schedule, self.epochs, self.warmup, each)(step)
 
+    def passed(self, epoch: int, each: int) -> float:
+        """How far a training has come after an epoch, in steps of the full learning rate."""
+        if self.constant:
+            return float(epoch * each)
+        return rates.passed(self.lr_schedule, self.epochs, self.warmup, each)[epoch]
+
     def held(self, n: int) -> int:
         """How many of ``n`` training examples are held out to stop by.
 

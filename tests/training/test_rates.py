@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from plain_training import Steps, scheduler
 from turncoat import Recipe, Threat, TurncoatError, models, rates, train
 from turncoat.federation.federation import Federation
 from turncoat.federation.threats import placed_in
+from turncoat.planning.timing import timing
 from turncoat.randomness import generator
 from turncoat.training import optimizers
 from turncoat.training.own import parts_of, train_own
@@ -195,18 +197,43 @@ def test_equal_schedules_are_spelled_alike():
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "last", "words"),
     [
-        ({"clip_norm": 1.0}, "leave clip_norm out, or set selection to 'optimal'"),
-        ({"warmup": 1}, "warmup is 1: leave warmup out"),
-        ({"lr_schedule": "cosine"}, "lr_schedule is 'cosine': leave lr_schedule out"),
-        ({"optimizer": "adamw", "weight_decay": 0.1}, "set optimizer to 'sgd'"),
+        ({"clip_norm": 1.0}, 0, "leave clip_norm out, or set selection to 'optimal'"),
+        ({"warmup": 1}, 1, "warmup is 1: leave warmup out, or last_rounds"),
+        ({"lr_schedule": "cosine"}, 1, "lr_schedule is 'cosine': leave lr_schedule out"),
+        ({"optimizer": "adamw", "weight_decay": 0.1}, 0, "set optimizer to 'sgd'"),
     ],
 )
-def test_plans_are_refused_where_steps_change(fields, words, multi):
+def test_plans_are_refused_where_they_would_be_of_other_steps(fields, last, words, multi):
+    threat = Threat(0.5, selection="planned", last_rounds=last)
     with pytest.raises(TurncoatError) as told:
-        train(multi, threats=[Threat(0.5, selection="planned")], seeds=[0], recipe=Recipe(epochs=3, **fields))
+        train(multi, threats=[threat], seeds=[0], recipe=Recipe(epochs=3, **fields))
     assert words in str(told.value)
+
+
+def test_a_plans_steps_are_equally_long_whatever_the_rate():
+    plain = timing(Recipe(epochs=20, learning_rate=0.1), 7)
+    assert [plain.phase_of.count(i) for i in range(20)] == [5] * 20
+    recipe = Recipe(epochs=20, learning_rate=0.1, momentum=0.5, lr_schedule="step:10:0.25", warmup=4)
+    found = timing(recipe, 7)
+    lengths = [sum(recipe.rate(7 * epoch + step, 7) for step in range(1, 8)) for epoch in range(20)]
+    assert found.rate * len(found.phase_of) == pytest.approx(2 * sum(lengths))
+    for phase, end in enumerate(found.ends):
+        begin = found.ends[phase - 1] if phase else 0
+        share = sum(lengths[begin:end]) / sum(lengths)
+        assert abs(found.phase_of.count(phase) - 100 * share) <= 1
+    assert found.ends[-1] == 20 and found.looks == {98: 0.5, 100: 0.5}
+
+
+def test_a_plan_beats_random_flips_where_the_rate_falls(multi):
+    recipe = Recipe(epochs=8, batch_size=16, learning_rate=0.3, lr_schedule="cosine", warmup=1)
+    threats = [Threat(1.0, 0.25, selection=rule) for rule in ("planned", "random")]
+    found = train(multi, threats=threats, seeds=[0, 1], recipe=recipe)
+    clean, planned, random = (
+        np.mean([run.curve("accuracy")[-1] for run in found.runs[i : i + 2]]) for i in (0, 2, 4)
+    )
+    assert planned < random - 0.1 and random <= clean + 0.05
 
 
 def test_clipping_is_refused_where_workers_step_themselves():

@@ -66,11 +66,11 @@ def why_unplanned(threat: Threat, recipe: Recipe) -> str:
             f"selection 'planned' goes back through the steps of sgd, but optimizer is {recipe.optimizer!r}, which"
             " scales each step by all before it: set optimizer to 'sgd', or selection to 'optimal'"
         )
-    if not recipe.constant:
-        given = f"warmup is {recipe.warmup}" if recipe.warmup else f"lr_schedule is {recipe.lr_schedule!r}"
+    if threat.last_rounds and not recipe.constant:
+        given = "warmup" if recipe.warmup else "lr_schedule"
         return (
-            f"selection 'planned' goes back through steps of one length, but {given}: leave"
-            f" {given.split()[0]} out, or set selection to 'optimal'"
+            f"selection {threat.selection!r} plans the last rounds alone where all are equally long, but {given} is"
+            f" {getattr(recipe, given)!r}: leave {given} out, or last_rounds, or set selection to 'optimal'"
         )
     if recipe.clip_norm:
         return (

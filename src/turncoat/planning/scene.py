@@ -127,7 +127,9 @@ def view(scene: Scene) -> View:
             f"model {scene.model.name!r} has an operation without a second derivative, which a plan goes back through:"
             " set selection to 'optimal'"
         )
-    length = scene.recipe.learning_rate / (1 - scene.recipe.momentum) * scene.recipe.epochs * scene.batches
+    recipe = scene.recipe
+    whole = recipe.passed(recipe.epochs, scene.batches)
+    length = recipe.learning_rate / (1 - recipe.momentum) * recipe.epochs * (whole / recipe.epochs)
     least = min(MOST_STEPS, max(STEPS, int(length * bend / STABLE) + 1))
     when = timing(scene.recipe, scene.batches, scene.once, scene.at, least, scene.last_rounds)
     # a longer training than so many stable steps is planned as if it ended after these

@@ -47,23 +47,28 @@ def timing(
     """The timing of a recipe whose rounds have so many batches; with ``once`` a plan has a single phase.
 
     With ``last_rounds`` the rounds before these are phases of their own, in which nothing is flipped.
+    Steps are equally long, so where the learning rate changes, rounds differ in how many they are.
     The aim is averaged over the ends of the last 10 % of the rounds, as accuracy is, or counts after the last alone.
     """
-    rounds = recipe.epochs
+    rounds, whole = recipe.epochs, recipe.passed(recipe.epochs, batches)
+
+    def reached(end: int) -> int:
+        return round(steps * recipe.passed(end, batches) / whole)
+
     steps = min(_steps(rounds, least), rounds * batches)
     before = max(0, rounds - last_rounds) if last_rounds else 0
     ends = (rounds,) if once else tuple(sorted({*_ends(rounds), *([before] if before else [])}))
-    step_ends = [round(steps * end / rounds) for end in ends]
-    # a phase that is shorter than a step has none of its own
+    step_ends = [reached(end) for end in ends]
+    # a phase that is shorter than a step has none of its own, and the last takes what comes after it
     kept = [i for i, end in enumerate(step_ends) if end > (step_ends[i - 1] if i else 0)]
-    step_ends, ends = [step_ends[i] for i in kept], tuple(ends[i] for i in kept)
+    step_ends, ends = [step_ends[i] for i in kept], (*(ends[i] for i in kept[:-1]), rounds)
     phase_of = tuple(next(i for i, end in enumerate(step_ends) if t < end) for t in range(steps))
     counted = 1 if at == "last" else max(1, round(TAIL * rounds))
     looks: dict[int, float] = {}
     for back in range(counted):
-        step = max(1, round(steps * (rounds - back) / rounds))
+        step = max(1, reached(rounds - back))
         looks[step] = looks.get(step, 0.0) + 1 / counted
-    length = recipe.learning_rate / (1 - recipe.momentum) * rounds * batches
+    length = recipe.learning_rate / (1 - recipe.momentum) * rounds * (whole / rounds)
     return Timing(phase_of, looks, length / steps, ends, sum(end <= before for end in ends))
 
 
