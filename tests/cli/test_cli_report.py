@@ -60,12 +60,11 @@ def test_every_picture_that_a_store_can_give(store: Path) -> None:
     assert set(drawn) == {kind for kind, spec in FIGURES.items() if spec.make is None} - {"visibility"}
     heatmap = drawn["heatmap"]
     assert isinstance(heatmap, Choice)
-    options = [option for option, _ in heatmap.views]
-    assert options == [
-        (f"selection {rule}", measure)
-        for rule in ("cyclic", "optimal")
-        for measure in ("test accuracy", "macro F1 on test data")
-    ]
+    options = [option for option, _ in heatmap.views]  # a panel for each rule, so one picture a measure
+    assert options == [("all cells", measure) for measure in ("test accuracy", "macro F1 on test data")]
+    budget = drawn["budget"]
+    assert isinstance(budget, Choice)
+    assert {option[0] for option, _ in budget.views} == {"selection cyclic", "selection optimal"}
     assert all(isinstance(blocks[0], Picture) and blocks[0].alt for _, blocks in heatmap.views)
 
 

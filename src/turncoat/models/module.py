@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError, reason
-from turncoat.models.probe import fits, last_layer, refuse_channels_last
+from turncoat.models.probe import fits, last_layer, refuse_at_sight, refuse_channels_last
 from turncoat.models.scores import directional, lacks_forward_mode, plain_kernels
 from turncoat.models.stack import Model, Pullback, TrainingMode, each
 from turncoat.models.training_mode import forward as forward_in_training
@@ -48,6 +48,7 @@ def module_stack(
 
     module = seeded(make, 0)
     few = prepare(example)
+    refuse_at_sight(name, module)  # before anything is called
     parts = parts_at_rest(module, few)
     fits(name, module, few, classes)
     kept = statistics(module, parts)

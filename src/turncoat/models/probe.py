@@ -23,7 +23,7 @@ def fits(name: str, module: nn.Module, x: Tensor, classes: int) -> None:
         TurncoatError: if it holds nothing to train, couples examples, draws at random, fails, or does not give
             (n, classes) of finite numbers.
     """
-    _refuse(name, module)
+    refuse_at_sight(name, module)
     if not any(p.requires_grad for p in module.parameters()):
         raise TurncoatError(f"model {name!r} has no parameters to train")
     buffers = {key: value.clone() for key, value in module.named_buffers()}
@@ -138,7 +138,12 @@ def drop_rate(part: nn.Module) -> float:
     return rate if isinstance(rate, float) else 0.0
 
 
-def _refuse(name: str, module: nn.Module) -> None:
+def refuse_at_sight(name: str, module: nn.Module) -> None:
+    """Refuse what no example needs to be tried for; a lazy layer takes its shape from the first.
+
+    Raises:
+        TurncoatError: for lazy layers, and for BatchNorm without running statistics.
+    """
     for key, value in (*module.named_parameters(), *module.named_buffers()):
         if is_lazy(value):
             raise TurncoatError(

@@ -30,7 +30,8 @@ def parts_at_rest(module: nn.Module, few: Tensor) -> tuple[nn.Module, ...]:
                 answer = module(few)
             except Exception:  # whoever builds the stack tells of it
                 return torch.empty(0)
-        return answer if isinstance(answer, Tensor) else torch.empty(0)
+        told = isinstance(answer, Tensor) and bool(answer.isfinite().all())
+        return answer if told else torch.empty(0)
 
     kept = {name: value.clone() for name, value in module.named_buffers()}
     parts = acting_parts(module, ask)
