@@ -35,11 +35,13 @@ from turncoat.sweep.runner import CHECKPOINT, Planned, Training, planned
 from turncoat.sweep.store import open_store
 from turncoat.sweep.unit import Trained, train_stack
 
-TURNS = 5
+TURNS = 3
 STACKS = 4  # per run and worker
 GRID = {"learning_rate": 0.2, "write_access": [0.2, 0.4, 0.6, 0.8], "local_budget": [0.25, 0.5, 1.0]}
 SIZE = 1 + 2 * 4 * 3  # cells of a stack: the clean one, and every pair with two selections
-EPOCHS = 20
+EPOCHS = (
+    100  # a stack takes seconds, as in sweeps; where it takes a third of one, Ray spends a fifth on the way
+)
 EMPTY = 1000 // SIZE  # stacks that make 1,000 cells
 PACE = Pace(CHECKPOINT)
 PROGRESS = (
