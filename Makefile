@@ -31,6 +31,7 @@ bench: $(READY)         ## the figures of every benchmark
 	$(BIN)/python benchmarks/gpu.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/plan.py
+	$(BIN)/python benchmarks/aware.py
 
 docs: $(VENV)/.docs docs/figures/index.md docs/audits/penguins.html  ## build the documentation into site/
 	$(BIN)/python docs/gen_results.py results docs/results.md README.md

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turncoat import Recipe, Threat, models, train
-from turncoat.attack.round import Quota, choose_flips, gradient_change, mean_gradient, report
+from turncoat.attack.choosing import Quota, choose_flips
+from turncoat.attack.round import gradient_change, mean_gradient, report
 from turncoat.attack.selection import SELECTIONS
 from turncoat.direction import targeted, untargeted
 from turncoat.models.logistic import WEIGHT, logistic

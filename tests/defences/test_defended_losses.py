@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from turncoat import models
-from turncoat.attack.round import gradient_change, mean_gradient, scores_for
+from turncoat.attack.choosing import scores_for
+from turncoat.attack.round import gradient_change, mean_gradient
 from turncoat.defence import chain
 from turncoat.defences.loss import loss_of
 from turncoat.models.criterion import loss_scores as slow_scores

@@ -1,8 +1,11 @@
 """What a guard lets through: against direct counts, and on flips that were planted."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+import trials_anew
 
 from clouds import blobs
 from turncoat import Recipe, Threat, models, train
@@ -12,8 +15,8 @@ from turncoat.defences.confident import trusted
 from turncoat.defences.guard import Guard
 from turncoat.models.stack import dot
 from turncoat.randomness import generator
-from turncoat.training import past_guards
-from turncoat.training.guards import guard_of, out_of_fold
+from turncoat.training import choice, past_guards
+from turncoat.training.guards import defended, guard_of, out_of_fold
 from turncoat.training.stack import material, stack_run
 
 WELL_APART = blobs(3, n=90, spread=0.3, seed=4)
@@ -219,3 +222,95 @@ def test_who_knows_the_guard_finds_no_less_harmful_flips(text):
     assert len(found["pairs"]) == 3
     assert all((aware >= naive - 1e-6).all() for aware, naive in found["pairs"])
     assert any((aware > naive + 1e-6).any() for aware, naive in found["pairs"])
+
+
+GUARDS = (
+    "trimmed_loss:0.3",
+    "knn:5",
+    "gold:12",
+    "gold:40+knn:3+trimmed_loss:0.2",
+    "gce:0.7+gold:12+trimmed_loss:0.1",
+    "label_smoothing:0.2+gold:12",
+    "symmetric:0.1:1+clip:1+gold:9",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Anew(past_guards.Trial):
+    """A trial that takes its products anew."""
+
+    given: tuple = ()
+
+    def outcome(self, chosen):
+        return trials_anew.outcome(self, *self.given, chosen)
+
+
+def anew(trial, *given):
+    return Anew(**vars(trial), given=given)
+
+
+@pytest.mark.parametrize("name", ["logistic", "mlp:6"])
+@pytest.mark.parametrize("text", GUARDS)
+def test_trials_by_what_is_known_once_against_whole_gradients(text, name, multi):
+    recipe = Recipe(defence=text)
+    model = dataclasses.replace(defended(models.build(name, multi), recipe), chunk=32)
+    x = model.prepare(multi.x).double()
+    guard = guard_of(model, recipe, x, multi.y, 0)
+    draw = generator(0, "params")
+
+    def params():
+        start = model.init(generator(0, "i"), 3)
+        return {k: torch.randn(v.shape, dtype=torch.float64, generator=draw) for k, v in start.items()}
+
+    given = params(), params()
+    own = torch.randperm(len(x), generator=draw)[:50]
+    known = None if guard.gold is None else (x[guard.gold], multi.y[guard.gold])
+    trial = past_guards.look(guard, model, *given, x, multi.y, own, known)
+    slow = anew(trial, model, *given, x, known)
+    for share in (0.0, 0.2, 1.0):
+        chosen = multi.y[own].unsqueeze(1).repeat(1, 3)
+        count = int(share * len(own))
+        chosen[:count] = torch.randint(0, 4, (count, 3), generator=draw)
+        (harm, counts), (wanted, wanted_counts) = trial.outcome(chosen), slow.outcome(chosen)
+        torch.testing.assert_close(harm, wanted)
+        assert torch.equal(counts, wanted_counts)
+        assert counts.any()
+
+
+@pytest.mark.parametrize("selection", ["optimal", "as_printed", "least_likely"])
+@pytest.mark.parametrize("text", ["trimmed_loss:0.3", "knn:5", "gce:0.7+gold:10"])
+def test_what_is_chosen_past_a_guard_by_whole_gradients(text, selection):
+    """A whole training: scores and trials anew for each proposal, from the same parameters."""
+    data = blobs(4, n=200, spread=0.7, seed=1)
+    recipe = Recipe(epochs=3, batch_size=16, learning_rate=0.3, defence=text)
+    given, found = [], []
+    look, chooser, past_the_guard = choice.look, choice.chooser, choice.past_the_guard
+
+    def watched_look(guard, model, params, direction, x, y, own, known):
+        given.append((model, params, direction, x, known))
+        return look(guard, model, params, direction, x, y, own, known)
+
+    def scored_anew(*looked):
+        *rest, draw = looked
+        first = draw.clone_state()
+        shared = chooser(*rest, draw)
+
+        def choose(quotas, barred):
+            chosen = shared(quotas, barred)
+            found.append(torch.equal(chosen, chooser(*rest, first.clone_state())(quotas, barred)))
+            return chosen
+
+        return choose
+
+    def both(trial, propose):
+        chosen = past_the_guard(trial, propose)
+        found.append(torch.equal(chosen, past_the_guard(anew(trial, *given[-1]), propose)))
+        return chosen
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "look", watched_look)
+        patch.setattr(choice, "chooser", scored_anew)
+        patch.setattr(choice, "past_the_guard", both)
+        threats = [Threat(k, 0.2, selection=selection, aware=True) for k in (0.9, 0.5)]
+        train(data, threats=threats, seeds=[0], recipe=recipe)
+    assert len(given) == 3 and all(found)

@@ -1,33 +1,16 @@
-"""One round of the attack on a stack of replicas: direction, scores, flips, and what the flips did.
-
-The attacker's rows come in one order that all replicas share; replica j may write to the first ``sizes[j]`` of
-them. Replicas are sorted by falling size, so the replicas that still count at some row are a prefix of the stack
-and nobody's rows are scored for a replica that cannot write to them.
-"""
+"""One round of the attack on a stack of replicas: the gradient that it turns, and what the flips did to it."""
 
 import dataclasses
-from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.selection import OwnSelection, Selection, ask, check_spent, spend
+from turncoat.attack.choosing import prefix, segments
 from turncoat.direction import Params
 from turncoat.losses import swap
-from turncoat.models.learned import loss_scores, residuals
-from turncoat.models.scores import centred
-from turncoat.models.stack import Model, dot, head_only, moved, take, zeros
-
-
-@dataclasses.dataclass(frozen=True)
-class Quota:
-    """The rows ``start:stop`` of the attacker's order, of which ``replica`` may flip at most ``flips``."""
-
-    replica: int
-    start: int
-    stop: int
-    flips: int
+from turncoat.models.learned import residuals
+from turncoat.models.stack import Model, dot, moved, zeros
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,57 +44,6 @@ def mean_gradient(
     return total
 
 
-def choose_flips(
-    rule: "Selection | OwnSelection",
-    model: Model,
-    params: Params,
-    direction: Params,
-    x: Tensor,
-    members: Int[Tensor, " m"],
-    labels: Int[Tensor, " m"],
-    quotas: list[Quota],
-    sizes: Int[Tensor, " r"],
-    generator: torch.Generator,
-    barred: Bool[Tensor, "m r"] | None = None,
-) -> Int[Tensor, "m r"]:
-    """The rows' new labels per replica, as chosen by ``rule`` within the quotas; ``barred`` rows are left alone.
-
-    A rule of one's own is not told what is barred.
-
-    Raises:
-        TurncoatError: if the rule overspends or returns something that is not labels.
-    """
-    stacked = labels.unsqueeze(1).expand(-1, len(sizes))
-    result = stacked.clone()
-    if isinstance(rule, Selection):
-        proposed, priority = _proposals(rule, model, params, direction, x, members, stacked, sizes, generator)
-        if barred is not None:
-            priority = priority.masked_fill(barred.T, torch.inf)
-        for q in quotas:
-            rows = slice(q.start, q.stop)
-            result[rows, q.replica] = spend(
-                proposed[q.replica, rows], priority[q.replica, rows], labels[rows], q.flips
-            )
-    else:
-        draws: dict[int, torch.Generator] = {}
-        for q in quotas:
-            if q.flips == 0:
-                continue
-            # every replica draws from the start, so that no replica's numbers depend on its neighbours
-            draw = draws.setdefault(q.replica, generator.clone_state())
-            rows = slice(q.start, q.stop)
-            one = torch.tensor([q.replica], device=labels.device)
-            mine = take(params, one, model.replica_axis)
-            toward = take(direction, one, model.replica_axis)
-            scores = scores_for("centred", model, mine, toward, x.index_select(0, members[rows])).squeeze(2)
-            chosen = ask(rule, scores, labels[rows].clone(), q.flips, draw)
-            allowed = torch.tensor(q.flips, device=labels.device)
-            result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(
-                result.dtype
-            )
-    return check_spent(result, stacked, _allowed(quotas, sizes), model.classes)
-
-
 def gradient_change(
     model: Model,
     params: Params,
@@ -125,12 +57,12 @@ def gradient_change(
     """What the flips add to the mean gradient over ``n`` examples."""
     total = zeros(moved(model, params))
     dtype = next(iter(params.values())).dtype
-    for rows, active in _segments(sizes, len(members), model.chunk):
+    for rows, active in segments(sizes, len(members), model.chunk):
         before, after = old[rows, :active], new[rows, :active]
         touched = (before != after).any(1)
         if not touched.any():
             continue
-        mine = _prefix(params, active, model.replica_axis)
+        mine = prefix(params, active, model.replica_axis)
         part = zeros(moved(model, mine))
         own = x.index_select(0, members[rows][touched])
         if model.loss.plain:
@@ -180,67 +112,3 @@ def told(
     scale = (norm.sqrt() * poisoned.sqrt()).clamp(min=torch.finfo(norm.dtype).tiny)
     cosine = ((norm + across) / scale).clamp(-1, 1)
     return Report(flips.to(norm.dtype), before, before - moved, cosine)
-
-
-def _proposals(
-    rule: Selection,
-    model: Model,
-    params: Params,
-    direction: Params,
-    x: Tensor,
-    members: Int[Tensor, " m"],
-    labels: Int[Tensor, "m r"],
-    sizes: Int[Tensor, " r"],
-    generator: torch.Generator,
-) -> tuple[Int[Tensor, "r m"], Float[Tensor, "r m"]]:
-    m, replicas = labels.shape
-    if rule.needs == "nothing":
-        blank = torch.zeros((), device=x.device).expand(m, model.classes, replicas)
-        proposed, priority = rule.proposals(blank, labels, generator)
-        return proposed.T.to(labels.dtype).contiguous(), priority.T.contiguous()
-    proposed = torch.zeros(replicas, m, dtype=labels.dtype, device=x.device)
-    priority = torch.full((replicas, m), torch.inf, device=x.device)
-    for rows, active in _segments(sizes, m, model.chunk):
-        mine, toward = (
-            _prefix(params, active, model.replica_axis),
-            _prefix(direction, active, model.replica_axis),
-        )
-        scores = scores_for(rule.needs, model, mine, toward, x.index_select(0, members[rows]))
-        best, value = rule.proposals(scores, labels[rows, :active], generator)
-        proposed[:active, rows] = best.T.to(labels.dtype)
-        priority[:active, rows] = value.T.to(priority.dtype)
-    return proposed, priority
-
-
-def scores_for(
-    needs: str, model: Model, params: Params, direction: Params, x: Tensor
-) -> Float[Tensor, "n c r"]:
-    """What a selection that ``needs`` it reads as scores."""
-    if needs == "logits":
-        return model.logits(params, x)
-    if needs == "last_layer":
-        direction = head_only(direction, model.head)
-    scores = loss_scores(model, params, x, model.scores(params, x, direction))
-    if needs == "centred" and model.classes > 2:
-        return centred(scores, model.logits(params, x))
-    return scores
-
-
-def _segments(sizes: Int[Tensor, " r"], m: int, chunk: int) -> Iterator[tuple[slice, int]]:
-    falling = sizes.tolist()
-    for start in range(0, m, chunk):
-        active = sum(size > start for size in falling)
-        if active == 0:
-            return
-        yield slice(start, min(start + chunk, falling[0])), active
-
-
-def _prefix(params: Params, replicas: int, axis: dict[str, int]) -> Params:
-    return {name: v.narrow(axis[name], 0, replicas).contiguous() for name, v in params.items()}
-
-
-def _allowed(quotas: list[Quota], sizes: Int[Tensor, " r"]) -> Int[Tensor, " r"]:
-    allowed = torch.zeros_like(sizes)
-    for q in quotas:
-        allowed[q.replica] += q.flips
-    return allowed

@@ -29,11 +29,13 @@ def batch(own: Int[Tensor, " m"], seed: int, step: int) -> Int[Tensor, " g"]:
     return own[drawn.to(own.device)]
 
 
-def agreement(
-    model: Model, params: Params, x: Tensor, rest: Float[Tensor, "m c r"], b: int
-) -> Float[Tensor, "b r"]:
-    """max(0, ⟨g_i, g⟩) of the first ``b`` rows with g the sum of the others' residuals pulled back."""
-    toward = zeros(params)
-    model.pullback(params, x[b:])(rest[b:], toward, 1.0)
-    tangent = model.scores(params, x[:b], toward)
-    return (rest[:b] * tangent).sum(1).clamp(min=0)
+def toward(model: Model, params: Params, x: Tensor, rest: Float[Tensor, "g c r"]) -> Params:
+    """g: the sum of the gold rows' residuals pulled back."""
+    total = zeros(params)
+    model.pullback(params, x)(rest, total, 1.0)
+    return total
+
+
+def agreement(rest: Float[Tensor, "b c r"], tangent: Float[Tensor, "b c r"]) -> Float[Tensor, "b r"]:
+    """max(0, ⟨g_i, g⟩) of rows with these residuals, whose logits move by ``tangent`` along g."""
+    return (rest * tangent).sum(1).clamp(min=0)

@@ -71,14 +71,29 @@ class Guard:
             share = 0.0 if self.alone else 1 - gold.SHARE
             rest[b:].mul_((1 - share) / (len(x) - b))
         if b:
-            weights = torch.ones_like(rest[:b, 0]) if counted is None else counted.to(rest.dtype)
-            if self.trimmed:
-                weights = weights * trimmed.kept(logits[:b], labels[:b], weights, self.trimmed)
+            tangent = None
             if known is not None:
-                weights = weights * gold.agreement(model, params, x, rest, b)
-            tiny = torch.finfo(rest.dtype).tiny
-            rest[:b].mul_((weights * (share / weights.sum(0).clamp(min=tiny))).unsqueeze(1))
+                tangent = model.scores(params, x[:b], gold.toward(model, params, x[b:], rest[b:]))
+            weights = self.weights(logits[:b], labels[:b], rest[:b], counted, tangent, share)
+            rest[:b].mul_(weights.unsqueeze(1))
         return rest, pull
+
+    def weights(
+        self,
+        logits: Float[Tensor, "b c r"],
+        labels: Integer[Tensor, "b r"],
+        rest: Float[Tensor, "b c r"],
+        counted: Bool[Tensor, "b r"] | None,
+        tangent: Float[Tensor, "b c r"] | None,
+        share: float,
+    ) -> Float[Tensor, "b r"]:
+        """What rows with these residuals count, ``share`` in all; ``tangent``: of their logits along gold rows."""
+        weights = torch.ones_like(rest[:, 0]) if counted is None else counted.to(rest.dtype)
+        if self.trimmed:
+            weights = weights * trimmed.kept(logits, labels, weights, self.trimmed)
+        if tangent is not None:
+            weights = weights * gold.agreement(rest, tangent)
+        return weights * (share / weights.sum(0).clamp(min=torch.finfo(rest.dtype).tiny))
 
 
 def _among(some: Int[Tensor, " m"], n: int) -> Bool[Tensor, " n"]:

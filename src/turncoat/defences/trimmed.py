@@ -17,6 +17,8 @@ def kept(
     """
     chance = logits.log_softmax(1).gather(1, labels.long().unsqueeze(1)).squeeze(1)
     chance = chance.masked_fill(weights == 0, torch.inf)
-    rank = chance.argsort(dim=0, stable=True).argsort(dim=0)  # 0: the largest loss
-    found: Tensor = rank >= (share * (weights != 0).sum(0)).floor()
-    return found
+    order = chance.argsort(dim=0, stable=True)  # the largest loss first
+    beyond = (
+        torch.arange(len(order), device=order.device).unsqueeze(1) >= (share * (weights != 0).sum(0)).floor()
+    )
+    return torch.empty_like(beyond).scatter_(0, order, beyond)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.losses import residual
+from turncoat.losses import Loss, residual
 from turncoat.models.stack import Model
 
 
@@ -18,14 +18,20 @@ def residuals(
     model: Model, params: Params, x: Tensor, logits: Float[Tensor, "n c r"], labels: Integer[Tensor, "n r"]
 ) -> Float[Tensor, "n c r"]:
     """∂ℓ_i/∂z of every example and replica, for the model's own loss."""
-    loss = model.loss
+    return weighed(model.loss, logits, labels, label_weights(model, params, x, logits))
+
+
+def weighed(
+    loss: Loss,
+    logits: Float[Tensor, "n c r"],
+    labels: Integer[Tensor, "n r"],
+    weights: Float[Tensor, "n c r"] | None,
+) -> Float[Tensor, "n c r"]:
+    """The same where the weights of all labels are known."""
     result = residual(logits, labels)
-    if loss.plain:
-        return result
     if loss.smoothing:  # p - (1 - E) onehot(y) - E / C
         hard = logits.softmax(1)
-        result.mul_(1 - loss.smoothing).add_(hard.sub_(1 / model.classes), alpha=loss.smoothing)
-    weights = label_weights(model, params, x, logits)
+        result.mul_(1 - loss.smoothing).add_(hard.sub_(1 / logits.shape[1]), alpha=loss.smoothing)
     if weights is None:
         return result
     return result.mul_(weights.gather(1, labels.long().unsqueeze(1)))

@@ -3,11 +3,12 @@
 import dataclasses
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from turncoat.attack.choosing import Choose, Quota, chooser
 from turncoat.attack.names import is_planned
-from turncoat.attack.round import Quota, choose_flips, mean_gradient
+from turncoat.attack.round import mean_gradient
 from turncoat.attack.selection import resolve
 from turncoat.defences.guard import Guard
 from turncoat.direction import Params, targeted, untargeted
@@ -18,7 +19,7 @@ from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training.optimizers import Slots
-from turncoat.training.past_guards import Trial, past_the_guard
+from turncoat.training.past_guards import look, past_the_guard
 from turncoat.training.planned import planned_labels
 from turncoat.training.task import Rows, RunState, Task
 
@@ -76,25 +77,26 @@ def _kept(turn: Turn, kept: Tensor) -> Int[Tensor, "m g"]:
     return mine[turn.members].to(turn.rows.y.dtype)
 
 
-def _selected(
-    turn: Turn, view: tuple[Params, Params], fraction: float = 1.0, barred: Bool[Tensor, "m g"] | None = None
-) -> Int[Tensor, "m g"]:
-    """What the selection makes of the scores, with this fraction of every budget, on rows that are not barred."""
-    rows = turn.rows
+def _selected(turn: Turn, view: tuple[Params, Params], fraction: float = 1.0) -> Int[Tensor, "m g"]:
+    """What the selection makes of the scores, with this fraction of every budget."""
     attack = imitated(turn.threats[0].selection)
     if attack is not None:
         return _imitation(turn, attack, view[0], fraction)
-    return choose_flips(
+    return _chooser(turn, view)(turn.quotas(fraction), None)
+
+
+def _chooser(turn: Turn, view: tuple[Params, Params]) -> Choose:
+    """The selection with its scores, to be spent by."""
+    rows = turn.rows
+    return chooser(
         resolve(turn.threats[0].selection, turn.threats[0].write_access),
         turn.task.model,
         *view,
         rows.x,
         turn.members,
         rows.y[turn.members],
-        turn.quotas(fraction),
         rows.sizes,
         generator(turn.task.seed, "selection", *turn.when),
-        barred,
     )
 
 
@@ -131,10 +133,13 @@ def _against_the_rule(turn: Turn, view: tuple[Params, Params]) -> Int[Tensor, "m
 
 def _against_the_guard(turn: Turn, guard: Guard, view: tuple[Params, Params]) -> Int[Tensor, "m g"]:
     """The flips that move the learner farthest past its guard, as far as the attacker tries."""
+    if guard.alone:  # no flip counts
+        return _selected(turn, view)
     task, rows = turn.task, turn.rows
     known = None if guard.gold is None else (task.x[guard.gold], task.y[guard.gold])
-    trial = Trial(guard, task.model, *view, rows.x, rows.y, turn.members, known)
-    return past_the_guard(trial, lambda share, barred: _selected(turn, view, share, barred))
+    trial = look(guard, task.model, *view, rows.x, rows.y, turn.members, known)
+    choose = _chooser(turn, view)  # no attack on messages is imitated where one server has the data
+    return past_the_guard(trial, lambda share, barred: choose(turn.quotas(share), barred))
 
 
 def _attackers_view(turn: Turn, server: Params, toward: Params) -> tuple[Params, Params]:

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from turncoat.attack.choosing import scores_for
 from turncoat.attack.names import PLANS, is_planned
-from turncoat.attack.round import mean_gradient, scores_for
+from turncoat.attack.round import mean_gradient
 from turncoat.attack.selection import Selection, flip_labels, resolve
 from turncoat.direction import targeted, untargeted
 from turncoat.federation.attacks import GRADIENT_ATTACKS

@@ -87,7 +87,7 @@ def _guarded(
     known = None
     if guard.gold is not None:
         own = gold.batch(guard.gold, task.seed, state.step)
-        known = task.x[own], task.y[own]
+        known = task.x.index_select(0, own), task.y.index_select(0, own)
     counted = None if state.counted is None else state.counted.index_select(0, rows)
     labels = guard.repaired(labels, task.y.index_select(0, rows), rows)
     return guard.gradient(task.model, state.params, x, labels, counted, known)
