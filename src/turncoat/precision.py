@@ -13,24 +13,25 @@ FAMILIES = ("logistic", "mlp")  # of models whose steps have such products
 _STAY = "leave precision out"
 
 
+def obstacle(defended: bool, federated: bool, model: str | None = None) -> str:
+    """What of a learner takes no products in bfloat16, in words; empty if all of it does."""
+    if federated:
+        return "workers send messages in float32"
+    if defended:
+        return "a defence's learner steps in float32"
+    if model is not None and model.partition(":")[0] not in FAMILIES:
+        return f"model {model!r} trains in float32"
+    return ""
+
+
 def refuse(precision: str, defended: bool, federated: bool, model: str | None = None) -> None:
     """Accept a precision with what surrounds it; ``model`` is a model's name, where it is known.
 
     Raises:
         TurncoatError: for products in bfloat16 of a model or a learner that has none.
     """
-    if precision == FLOAT32:
+    if precision == FLOAT32 or not (why := obstacle(defended, federated, model)):
         return
-    if federated:
-        raise TurncoatError(
-            f"precision is {precision!r}, but workers send messages in float32: {_STAY}, or leave workers out"
-        )
-    if defended:
-        raise TurncoatError(
-            f"precision is {precision!r}, but a defence's learner steps in float32: {_STAY}, or leave defence out"
-        )
-    if model is not None and model.partition(":")[0] not in FAMILIES:
-        raise TurncoatError(
-            f"precision is {precision!r}, but model {model!r} trains in float32: {_STAY}, or set model to"
-            f" {' or '.join(map(repr, FAMILIES))}"
-        )
+    away = "leave workers out" if federated else "leave defence out" if defended else ""
+    instead = away or f"set model to {' or '.join(map(repr, FAMILIES))}"
+    raise TurncoatError(f"precision is {precision!r}, but {why}: {_STAY}, or {instead}")

@@ -8,8 +8,12 @@ import pytest
 from cli_said import Turncoat
 
 from turncoat.data import status
+from turncoat.models import products
+from turncoat.reproduce import plan
 from turncoat.reproduce.artefacts import ARTEFACTS
 from turncoat.reproduce.claims import CLAIMS
+from turncoat.reproduce.plan import Wanted
+from turncoat.sweep.store import open_store
 
 needs_mnist = pytest.mark.skipif(
     "TURNCOAT_DATA" not in os.environ
@@ -40,6 +44,12 @@ def test_the_list_names_every_artefact_with_its_cells_and_time(turncoat: Turncoa
         (("B:fig8", "-o", "taken"), "is a file"),
         (("B:fig8", "--from", "some", "--jobs", "2"), "--from trains nothing, so --jobs does nothing"),
         (("B:fig8", "--no-training", "--device", "cpu"), "--no-training trains nothing, so --device does"),
+        (("B:fig8", "--precision", "bfloat61"), "unknown precision 'bfloat61'; did you mean 'bfloat16'?"),
+        (
+            ("B:fig17", "--precision", "bfloat16"),
+            "B:fig17: precision is 'bfloat16', but model 'vit' trains in float32: leave --precision out",
+        ),
+        (("B:table4", "--precision", "bfloat16"), "workers send messages in float32: leave --precision out"),
         (("claims", "--store", "nowhere.db"), "no such store"),
         (("claims", "--store", "nowhere.db", "-o", "no/where.md"), "no folder no"),
         (
@@ -71,6 +81,47 @@ def test_missing_data_are_named_with_the_command_that_fetches_them(
     for name in ("train-images-idx3-ubyte.gz", "data_batch_1.bin", "turncoat data fetch cifar10 mnist"):
         assert name in said.err
     assert not Path("results.db").exists()
+
+
+def test_the_list_in_bfloat16_says_what_is_left_out(turncoat: Turncoat) -> None:
+    said = turncoat("reproduce", "--list", "--precision", "bfloat16", *SMALL)
+    assert said.status == 0
+    assert "not made in bfloat16: B:fig17, B:table3, B:table4" in " ".join(said.out.split())
+
+
+@needs_mnist
+def test_a_processor_without_bfloat16_is_refused_before_anything_is_trained(
+    turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "has_bfloat16", lambda device: False)
+    said = turncoat("reproduce", "B:fig20", *SMALL, "--precision", "bfloat16")
+    assert said.status == 2 and "this processor has no products in bfloat16" in said.err
+    assert said.err.strip().endswith("leave --precision out") and not Path("results.db").exists()
+
+
+@needs_mnist
+@pytest.mark.usefixtures("as_users_run")
+def test_runs_in_bfloat16_are_cells_of_their_own_and_are_named(
+    turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "has_bfloat16", lambda device: True)
+    low = (*SMALL, "--precision", "bfloat16")
+    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "whole", "--format", "svg").status == 0
+    none = turncoat("reproduce", "B:fig20", *low, "--no-training", "-o", "low")
+    assert none.status == 2 and "--precision bfloat16 --store" in none.err
+    assert turncoat("reproduce", "B:fig20", *low, "-o", "low", "--format", "svg").status == 0
+    captions = [Path(folder, "B-fig20-unit.txt").read_text() for folder in ("whole", "low")]
+    assert ["products in bfloat16" in text for text in captions] == [False, True]
+    assert "products in bfloat16" in Path("low/index.html").read_text()
+    one = plan.cells(plan.planned(ARTEFACTS["B:fig20"], Wanted(("unit",), 1, 1, True)))
+    with open_store("results.db") as store:
+        assert len(store.keys()) == 2 * len(one)
+    judged = turncoat(
+        "reproduce", "claims", *low, "--json", "claims.json", "-o", "claims.md", "--pictures", ""
+    )
+    assert judged.status == 0 and "--precision bfloat16" in Path("claims.md").read_text()
+    first = next(row for row in json.loads(Path("claims.json").read_text()) if row["claim"] == 1)
+    assert "bfloat16" in first["warnings"].split()
 
 
 @needs_mnist

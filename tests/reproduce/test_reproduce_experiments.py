@@ -1,12 +1,14 @@
 """The committed experiment files: one per artefact of the papers, sharing cells."""
 
+import dataclasses
 import functools
 from importlib import resources
 
 import pytest
 
 from turncoat import TurncoatError
-from turncoat.reproduce import plan
+from turncoat.precision import PRECISIONS
+from turncoat.reproduce import duration, plan
 from turncoat.reproduce.artefacts import ARTEFACTS, FOLDER, OURS, chosen
 from turncoat.reproduce.plan import Wanted, planned
 from turncoat.sweep import experiment
@@ -110,6 +112,34 @@ def test_what_the_user_asks_for_takes_the_place_of_the_file() -> None:
     assert {cell.problem.scale for cell in found} == {"raw"}
     assert asked.device == "cuda"
     assert plan.cut(ARTEFACTS["B:fig9"], asked) == "7 of 200 epochs; 2 of 6 seeds"
+
+
+def test_another_precision_is_other_cells_of_every_artefact_that_can_be_made_in_it() -> None:
+    low = Wanted(("unit",), 1, precision="bfloat16")
+    left = {name for name in ARTEFACTS if plan.misfit(ARTEFACTS[name], "bfloat16")}
+    assert left == {"B:fig17", "B:table3", "B:table4"}
+    assert not any(planned(ARTEFACTS[name], low) for name in left)
+    for name in ARTEFACTS.keys() - left:
+        found, whole = plan.cells(planned(ARTEFACTS[name], low)), cells(name)
+        assert {dataclasses.replace(c.recipe, precision="float32") for c in found} == {
+            c.recipe for c in whole
+        }
+        assert len(found) == len(whole) and not {key(c) for c in found} & {key(c) for c in whole}
+    named = Wanted(("unit",), 1, precision="float32")
+    assert {key(c) for c in plan.cells(planned(ARTEFACTS["B:fig9"], named))} == keys("B:fig9")
+
+
+def test_runs_of_one_precision_are_not_taken_for_those_of_another() -> None:
+    artefact, short = ARTEFACTS["B:fig9"], Wanted(("unit",), 1, 50)
+    known = plan.Known({key(c) for c in plan.cells(planned(artefact, short))}, {50})
+    for precision, epochs in (("float32", 50), ("bfloat16", 200)):
+        (one,) = plan.as_measured(artefact, Wanted(("unit",), 1, precision=precision), known)
+        assert one.axes["epochs"] == (epochs,)
+
+
+def test_time_in_bfloat16_is_less() -> None:
+    both = [plan.cells(planned(ARTEFACTS["B:fig9"], Wanted(("unit",), 1, precision=p))) for p in PRECISIONS]
+    assert duration.seconds(both[0], 1.0) > 1.2 * duration.seconds(both[1], 1.0)
 
 
 def test_experiments_of_equal_seeds_train_as_one() -> None:

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from turncoat.cli import early, options
 from turncoat.errors import TurncoatError, choose
+from turncoat.precision import FLOAT32, PRECISIONS
 
 if TYPE_CHECKING:
     from turncoat.reproduce.plan import Wanted
@@ -27,6 +28,12 @@ def asking(command: Any) -> Any:
             "--scale", "scales", multiple=True, help="raw, unit or standard; may be repeated.  [default: all]"
         ),
         click.option(
+            "--precision",
+            default=FLOAT32,
+            show_default=True,
+            help=f"Numbers that products of steps and rounds are taken in ({', '.join(PRECISIONS)}).",
+        ),
+        click.option(
             "--from", "extract", metavar="FOLDER", help="Read extracts in place of a store; trains nothing."
         ),
         click.option("--store", default="results.db", show_default=True, metavar="FILE", help="The store."),
@@ -38,11 +45,12 @@ def asking(command: Any) -> Any:
 def wish(asked: dict[str, Any], device: str | None = None) -> "Wanted":
     """What the options ask for."""
     chosen = tuple(choose(scale, early.NAMES["scale"], "scale") for scale in asked["scales"])
+    numbers = choose(asked["precision"], PRECISIONS, "precision")
     from turncoat.data import SCALES
     from turncoat.reproduce.plan import Wanted
 
     scales = chosen or tuple(SCALES)
-    return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device)
+    return Wanted(scales, asked["seeds"], asked["epochs"], asked["quick"], device, numbers)
 
 
 def refuse_both(extract: str | None) -> None:
@@ -97,4 +105,5 @@ def typed(asked: dict[str, Any]) -> str:
     parts = ["--quick"] * asked["quick"]
     parts += [f"--epochs {asked['epochs']}"] if asked["epochs"] else []
     parts += [f"--seeds {seeds if isinstance(seeds, int) else ','.join(map(str, seeds))}"] if seeds else []
+    parts += [f"--precision {asked['precision']}"] if asked["precision"] != FLOAT32 else []
     return "".join(f" {part}" for part in parts)

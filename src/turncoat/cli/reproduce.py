@@ -10,6 +10,7 @@ from turncoat.cli.asked import asking, made, refuse_file, refuse_idle, typed, wi
 from turncoat.cli.progress import bar, say
 from turncoat.cli.suggest import Suggesting
 from turncoat.errors import TurncoatError
+from turncoat.precision import FLOAT32
 from turncoat.reproduce import artefacts
 from turncoat.writing import write_whole
 
@@ -25,6 +26,7 @@ Examples:
   turncoat reproduce --list
   turncoat reproduce B:fig5 B:fig8 --quick -o out/
   turncoat reproduce B --scale unit --seeds 6 --store results.db -o out/
+  turncoat reproduce B:fig9 --scale unit --precision bfloat16 -o out/
   turncoat reproduce extract --store results.db -o results/
   turncoat reproduce claims --from results/
 
@@ -65,6 +67,7 @@ def reproduce() -> None:
 @click.option("--device", default=None, help="Where to train: cpu or cuda.  [default: cpu]")
 @options.jobs
 @options.quiet
+@options.in_typed_words
 def make(
     names: tuple[str, ...],
     output: str,
@@ -88,7 +91,7 @@ def make(
     from turncoat.reproduce import gallery, pictures, plan
 
     chosen = {artefact: plan.planned(artefact, wanted) for artefact in named}
-    refuse_scales(chosen, wanted, names)
+    refuse_misfits(chosen, wanted, names)
     refuse_file(output)
     shared = None
     if extract is not None or no_training:
@@ -109,7 +112,8 @@ def make(
     for artefact, parts in measured.items():
         drawn = draw(artefact, parts, folder, wanted.quick, endings)
         if not quiet:
-            click.echo(f"{artefact.name}: {drawn or 'nothing measured, nothing drawn'}")
+            why = plan.misfit(artefact, wanted.precision) or "nothing measured"
+            click.echo(f"{artefact.name}: {drawn or f'{why}, nothing drawn'}")
     index = folder / gallery.INDEX
     write_whole(index, lambda path: path.write_text(gallery.page(folder), encoding="utf-8"))
     page = folder / gallery.PAGE
@@ -118,16 +122,23 @@ def make(
         click.echo(f"all of this folder on one page: {page} (as text: {index})")
 
 
-def refuse_scales(
+def refuse_misfits(
     chosen: "dict[Artefact, list[Experiment]]", wanted: "Wanted", names: tuple[str, ...]
 ) -> None:
-    """Refuse a scale that an artefact named by the user does not have.
+    """Refuse a scale that an artefact named by the user does not have, and a precision that it is not made in.
 
     Raises:
         TurncoatError: if nothing is left of the artefact.
     """
+    from turncoat.reproduce import plan
+
     for artefact, experiments in chosen.items():
         if not experiments and artefact.name in names:
+            if why := plan.misfit(artefact, wanted.precision):
+                raise TurncoatError(
+                    f"{artefact.name}: precision is {wanted.precision!r}, but {why}: leave precision out, or name"
+                    " other artefacts"
+                )
             raise TurncoatError(
                 f"{artefact.name} has no scale {' or '.join(wanted.scales)}: leave --scale out, or name another"
             )
@@ -135,11 +146,16 @@ def refuse_scales(
 
 def train(experiments: "list[Experiment]", store: str, quiet: bool, jobs: int | None) -> None:
     """Train whatever the store lacks of the experiments."""
+    import torch
+
+    from turncoat.models import products
     from turncoat.reproduce import plan
     from turncoat.sweep import runner
 
     missing = plan.incomplete(experiments, Path(store))
     plan.refuse_absent(missing)
+    for one in missing:
+        products.refuse(one.axes.get("precision", (FLOAT32,))[0], torch.device(one.device))
     parts = plan.merged(missing)
     for number, one in enumerate(parts, 1):
         title = "training" if len(parts) == 1 else f"training, part {number} of {len(parts)}"
@@ -201,6 +217,8 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
     seen: set[Any] = set()
     total = 0.0
     for artefact in chosen:
+        if plan.misfit(artefact, wanted.precision):
+            continue
         experiments = plan.planned(artefact, wanted)
         cells = plan.cells(experiments)
         data, models = (
@@ -216,6 +234,8 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
         f"{len(seen)} cells in all, for many are shared: {duration.spoken(total)} on this machine's CPU; --seeds, "
         "--epochs, --scale and --quick cut down"
     )
+    if left := [artefact.name for artefact in chosen if plan.misfit(artefact, wanted.precision)]:
+        console().print(f"not made in {wanted.precision}: {', '.join(left)}, for they train in float32 alone")
 
 
 for command in (judge.claims_, judge.extract_):

@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from turncoat.errors import TurncoatError
+from turncoat.precision import FLOAT32
+
 
 def product(a: Float[Tensor, "i j"], b: Float[Tensor, "j k"]) -> Float[Tensor, "i k"]:
     """a·b, in float32 where either is in bfloat16."""
@@ -32,3 +35,17 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     own = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.backends.mkldnn.is_available() and own
+
+
+def refuse(precision: str, device: torch.device) -> None:
+    """Accept a precision on a device.
+
+    Raises:
+        TurncoatError: for products in bfloat16 on one that has none.
+    """
+    if precision == FLOAT32 or has_bfloat16(device):
+        return
+    raise TurncoatError(
+        f"precision is {precision!r}, but this {'GPU' if device.type == 'cuda' else 'processor'} has no"
+        " products in bfloat16, as those with AVX-512 BF16 or AMX and GPUs from CUDA 8.0 on do: leave precision out"
+    )

@@ -147,7 +147,12 @@ def _section(group: Sequence[Judged], pictures: Path | None, start: Path) -> lis
     claim, row = group[0].claim, leading(group)
     lines = [f"## Claim {claim.number}", "", outcome(group)]
     if row.finding is None:
-        return [*lines, "", f"Train it with `{row.train}`."]
+        train = next((one.train for one in group if one.train), "")
+        return [
+            *lines,
+            "",
+            f"Train it with `{train}`." if train else "None of its artefacts is made in this precision.",
+        ]
     lines += ["", *as_rows(readings(group))]
     if cuts := list(dict.fromkeys(f"{one.scale}: {one.cut}" for one in group if one.cut and one.finding)):
         lines += ["", f"Shorter than the papers' trainings: {'; '.join(cuts)}."]

@@ -12,6 +12,7 @@ from turncoat import errors
 from turncoat.analysis.estimate import statistics
 from turncoat.analysis.reached import STATISTICS
 from turncoat.figures import FIGURES, caption_of, captions, files
+from turncoat.precision import FLOAT32
 from turncoat.reproduce import plan, ratios
 from turncoat.reproduce.artefacts import Artefact
 from turncoat.reproduce.evidence import MEASURES, Evidence, harms
@@ -96,6 +97,8 @@ def picture(
     figure = drawn(artefact, own, variant, captioned)
     figure.set_label(caption(artefact, asked, wanted, own, figure, quick))
     title = f"{artefact.name}, {asked.axes['scale'][0]} scale" + (", quick" if quick else "")
+    numbers = asked.axes.get("precision", (FLOAT32,))[0]
+    title += f", {numbers}" if numbers != FLOAT32 else ""
     figure.suptitle(title, size=TITLE_SIZE)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: or each format would shift what the one before it left

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from turncoat import errors
+from turncoat import defence, errors, precision
 from turncoat.data import SCALES, catalogue, status
 from turncoat.reproduce.artefacts import OURS, Artefact
 from turncoat.sweep import experiment
@@ -27,6 +27,7 @@ class Wanted:
     epochs: int | None = None
     quick: bool = False
     device: str | None = None
+    precision: str = precision.FLOAT32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +57,16 @@ SMALLEST = Quick(2, 1, 2)
 
 
 def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:
-    """One experiment for each of the wanted scales that the artefact has.
+    """One experiment for each of the wanted scales that the artefact has; none if it is not made in this precision.
 
     Raises:
         TurncoatError: for a scale that does not exist, or seeds or epochs that can't be.
     """
-    file = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
+    file = _file(artefact)
+    if misfit(artefact, wanted.precision):
+        return []
+    if wanted.precision != precision.FLOAT32:
+        file = _with(file, precision=(wanted.precision,))
     if wanted.quick:
         file = _quick(file)
     device = file.device if wanted.device is None else wanted.device
@@ -74,6 +79,16 @@ def planned(artefact: Artefact, wanted: Wanted = Wanted()) -> list[Experiment]:
     for scale in wanted.scales:
         errors.choose(scale, SCALES, "scale")
     return [_with(file, scale=(s,)) for s in wanted.scales if s in file.axes["scale"]]
+
+
+def misfit(artefact: Artefact, wanted: str) -> str:
+    """Why an artefact is not made in this precision, in words; empty if it is."""
+    if wanted == precision.FLOAT32:
+        return ""
+    file = _file(artefact)
+    defended, federated = _values(file, "defence") - {defence.NONE}, _values(file, "workers") - {0}
+    found = [precision.obstacle(bool(defended), bool(federated), m) for m in sorted(_values(file, "model"))]
+    return next(filter(None, found), "")
 
 
 def as_measured(artefact: Artefact, wanted: Wanted, known: Known) -> list[Experiment]:
@@ -103,7 +118,7 @@ def _as_measured(asked: Experiment, known: Known) -> Experiment:
 
 def cut(artefact: Artefact, asked: Experiment) -> str:
     """What is less than in the committed experiment file, in words; empty if nothing is."""
-    whole = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
+    whole = _file(artefact)
     parts = [
         f"{axis.replace('_', ' ')} {len(_values(asked, axis))} of {len(_values(whole, axis))} values"
         for axis in THINNED
@@ -117,7 +132,7 @@ def cut(artefact: Artefact, asked: Experiment) -> str:
 
 def shortened(artefact: Artefact, asked: Experiment) -> str:
     """How much shorter the training is than in the committed experiment file, in words; empty if it is not."""
-    whole = experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
+    whole = _file(artefact)
     here, full = max(_values(asked, "epochs")), max(_values(whole, "epochs"))
     return f"{here} of {full} epochs" if here < full else ""
 
@@ -171,6 +186,10 @@ def refuse_absent(asked: Iterable[Experiment]) -> None:
         raise errors.TurncoatError(
             f"data are missing: {'; '.join(lines)}; type: turncoat data fetch {' '.join(r.name for r in absent)}"
         )
+
+
+def _file(artefact: Artefact) -> Experiment:
+    return experiment.experiment(tomllib.loads(artefact.text()), artefact.file)
 
 
 def _values(asked: Experiment, axis: str) -> set[Any]:

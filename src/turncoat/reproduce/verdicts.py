@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 import pandas as pd
 
 from turncoat.analysis.skill import NO_SKILL, lacks_skill
+from turncoat.precision import FLOAT32
 from turncoat.reproduce.claims import CLAIMS, Claim
 from turncoat.reproduce.evidence import SETTING, Evidence
 from turncoat.reproduce.judging import Finding, Verdict, joint
@@ -93,7 +94,7 @@ def _unskilled(points: pd.DataFrame) -> set[str]:
 
 
 def _warnings(found: Finding | None, points: pd.DataFrame, unskilled: Set[str]) -> tuple[str, ...]:
-    """Named warnings on the runs of the claim's artefacts, and on seeds that are few."""
+    """Named warnings on the runs of the claim's artefacts, their precision among them, and on seeds that are few."""
     if found is None:
         return ()
     steps = points["step_stability"].dropna()
@@ -102,7 +103,15 @@ def _warnings(found: Finding | None, points: pd.DataFrame, unskilled: Set[str]) 
         NO_SKILL: bool(points["key"].isin(unskilled).any()),
         FEW_SEEDS: found.seeds < FEW,
     }
+    raised |= dict.fromkeys(_lower(points), True)
     return tuple(name for name, here in raised.items() if here)
+
+
+def _lower(runs: pd.DataFrame) -> list[str]:
+    """The precisions of runs, but for the usual one."""
+    return (
+        [str(name) for name in runs["precision"].unique() if name != FLOAT32] if "precision" in runs else []
+    )
 
 
 def details(rows: Iterable[Judged]) -> pd.DataFrame:
@@ -188,4 +197,5 @@ def _command(name: str, scale: str, runs: pd.DataFrame) -> str:
     if runs.empty:
         return ""
     seeds, epochs = runs["seed"].nunique(), int(runs["epochs"].max())
-    return f"turncoat reproduce {name} --scale {scale} --seeds {seeds} --epochs {epochs}"
+    numbers = "".join(f" --precision {one}" for one in _lower(runs))
+    return f"turncoat reproduce {name} --scale {scale} --seeds {seeds} --epochs {epochs}{numbers}"

@@ -175,12 +175,7 @@ def lowered(data: Material, recipe: Recipe, federation: Federation) -> torch.Ten
     if recipe.precision == precision.FLOAT32:
         return None
     precision.refuse(recipe.precision, recipe.defence != NONE, bool(federation.workers), data.model.name)
-    device = data.x.device
-    if not products.has_bfloat16(device):
-        raise TurncoatError(
-            f"precision is {recipe.precision!r}, but this {'GPU' if device.type == 'cuda' else 'processor'} has no"
-            " products in bfloat16, as those with AVX-512 BF16 or AMX and GPUs from CUDA 8.0 on do: leave precision out"
-        )
+    products.refuse(recipe.precision, data.x.device)
     return data.low
 
 
