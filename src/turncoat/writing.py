@@ -21,15 +21,18 @@ PICTURES = (".pdf", ".png", ".svg")  # how a picture's file may end
 SQLITE = b"SQLite format 3"  # how every store begins
 
 
-def refuse_places(paths: Iterable[Path]) -> None:
-    """Refuse paths at which files can't be written.
+def refuse_places(paths: Iterable[Path], read: Iterable[Path] = ()) -> None:
+    """Refuse paths at which files can't be written, or where one would overwrite what is ``read``.
 
     Raises:
-        TurncoatError: if two are the same, or as ``refuse_place``.
+        TurncoatError: if two are the same, one is read, or as ``refuse_place``.
     """
     seen: set[Path] = set()
+    own = {path.resolve() for path in read}
     for path in paths:
         refuse_place(path)
+        if path.resolve() in own:
+            raise TurncoatError(f"{path} is read here, and this would overwrite it; name another file")
         if path.resolve() in seen:
             raise TurncoatError(f"{path} is named for two files; give each its own name")
         seen.add(path.resolve())

@@ -34,16 +34,20 @@ def test_an_audit_of_a_table(turncoat: Turncoat, table: str) -> None:
 
 
 def test_what_cannot_be_is_told_before_anything_is_trained(turncoat: Turncoat, table: str) -> None:
-    before = sorted(path.name for path in Path().iterdir())
+    Path("costs.csv").write_text(",0,1\n0,0,1\n1,9,0\n")
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
     for words, told in (
         (("-o", "none/a.html"), "there is no folder none"),
         (("-o", "a.html", "--rows", "a.json"), "is named for two files"),
+        (("--rows", table), "t.csv is read here, and this would overwrite it"),
+        (("--costs", "costs.csv", "--rows", "./costs.csv"), "costs.csv is read here"),
+        (("--costs", "none.csv"), "none.csv: there is no such file"),
         (("--drop", "a,b"), "no column beside the label"),
         (("--owner", "a", "--model", "mpl"), "unknown model"),
     ):
         said = turncoat("audit", table, "--label", "outcome", *words)
         assert said.status == 2 and told in said.err and said.err.count("\n") == 1, said.err
-    assert sorted(path.name for path in Path().iterdir()) == before
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
 
 
 def test_a_stop_leaves_what_is_done(turncoat: Turncoat, table: str, monkeypatch: pytest.MonkeyPatch) -> None:

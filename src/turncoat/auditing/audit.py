@@ -215,6 +215,8 @@ def _costs(path: Path, names: Sequence[str]) -> np.ndarray:
     """Costs by true class (a row) and predicted class (a column), in the classes' order."""
     try:
         table = pd.read_csv(path, index_col=0)
+    except FileNotFoundError as error:
+        raise TurncoatError(f"{path}: there is no such file; give the path of a .csv with costs") from error
     except (OSError, ValueError) as error:
         raise TurncoatError(f"{path}: cannot be read as a table of costs ({errors.reason(error)})") from error
     rows, columns = (list(map(str, axis)) for axis in (table.index, table.columns))

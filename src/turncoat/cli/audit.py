@@ -58,7 +58,8 @@ def audit(data: str, rows: str | None, output: str, quiet: bool, drop: tuple[str
 
     path = Path(output)
     check = None if rows is None else Path(rows)
-    refuse_places([*places(path), *([check] if check else [])])
+    read = [Path(file) for file in (data, asked["costs"]) if file is not None]
+    refuse_places([*places(path), *([check] if check else [])], read)
     wanted = Asked(data, drop=",".join(drop) or None, **asked)
     found: list[Found] = []
     complete = True
