@@ -128,6 +128,19 @@ def share(value: object, what: str) -> float:
     return number
 
 
+def shares(values: object, what: str) -> list[float]:
+    """Return one share, or several, as a list of floats in [0, 1] without repetitions.
+
+    Raises:
+        TurncoatError: if there is none, or one of them is not a number between 0 and 1.
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    found = [share(value, what) for value in (list(values) if several else [values])]  # type: ignore[call-overload]
+    if not found:
+        raise TurncoatError(f"there is no {what}: give at least one, such as 0.25")
+    return list(dict.fromkeys(found))
+
+
 def real(value: object, what: str) -> float:
     """Return ``value`` as a finite float.
 

@@ -130,7 +130,7 @@ def test_a_column_that_is_not_known_does_not_mix_runs_silently(curves):
             {"name": "epochs", "budgets": 0.33},
             r"no results with global budget 0\.33 \(there are: 0\.05, 0\.1",
         ),
-        ({"name": "epochs", "budgets": []}, "no global budgets given"),
+        ({"name": "epochs", "budgets": []}, "there is no global budget: give at least one"),
         ({"name": "epochs", "statistic": "last"}, "figure 'epochs' has no statistic"),
         ({"name": "spread", "local_budget": 0.3}, r"no results with local budget 0\.3"),
         ({"name": "spread", "over": "acces"}, "unknown axis 'acces'"),

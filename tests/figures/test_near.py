@@ -7,6 +7,7 @@ import pytest
 
 from turncoat import Threat, TurncoatError, load, train
 from turncoat.analysis.nearness import nearness
+from turncoat.cli import figure
 from turncoat.figures import FIGURES, caption_of
 from turncoat.figures.reach import near_anew
 
@@ -31,13 +32,13 @@ def test_harm_is_paired_by_seed(near, near_rows):
 
 
 def test_the_picture_shows_its_numbers(near):
-    figure = FIGURES["reach"].draw(near)
-    lines = {a.get_gid(): a for ax in figure.axes for a in ax.lines if a.get_gid()}
+    drawn = FIGURES["reach"].draw(near)
+    lines = {a.get_gid(): a for ax in drawn.axes for a in ax.lines if a.get_gid()}
     by_budget = near.found.groupby("local_budget")["cosine"].mean()
     np.testing.assert_allclose(lines["cosine sign_flip"].get_ydata(), by_budget)
     level = 100 * near.harm[near.harm["kind"] == "planned"]["value"].mean()
     np.testing.assert_allclose(lines["harm planned"].get_ydata(), level)
-    assert "1 of 4 workers are hostile" in caption_of(figure)
+    assert "1 of 4 workers are hostile" in caption_of(drawn)
 
 
 def test_what_no_reach_is_drawn_of(near_rows):
@@ -60,3 +61,26 @@ def test_training_under_an_imitation_is_what_the_rows_stand_for():
         federation=FEDERATION,
     )
     assert {run.threat.selection for run in results.runs} >= {"imitate:sign_flip"}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "told"),
+    [
+        (2, "budget is 2, but it is a share"),
+        ("", "budget is ''"),
+        ("abc", "budget is 'abc'"),
+        ([], "there is no budget"),
+        ([0.2, None], "budget is None"),
+    ],
+)
+def test_budgets_are_judged_before_anything_is_trained(near_rows, budgets, told, as_users_run):
+    with pytest.raises(TurncoatError, match=told):
+        near_anew(near_rows.iloc[:0], None, quiet, budgets=budgets)
+
+
+def test_a_choice_is_judged_before_a_picture_is_made(near_rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(figure, "read", lambda store, kind: near_rows)
+    monkeypatch.setattr(figure, "refuse_unreadable", lambda store: None)
+    words = ["reach", "--choose", "captioned=2", "-o", str(tmp_path / "a.png")]
+    with pytest.raises(TurncoatError, match="captioned is 2, but must be true or false"):
+        figure.figure.main(words, standalone_mode=False)

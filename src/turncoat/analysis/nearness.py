@@ -28,7 +28,7 @@ def nearness(
     model: str = "logistic",
     recipe: Recipe = Recipe(),  # noqa: B008 - frozen
     attacks: Sequence[str] = IMITATED,
-    budgets: Sequence[float] = (0.1, 0.3, 1.0),
+    budgets: float | Sequence[float] = (0.1, 0.3, 1.0),
     seed: int = 0,
 ) -> pd.DataFrame:
     """A row per attack, local budget and hostile worker: how near its flips come, after honest training.
@@ -46,7 +46,7 @@ def nearness(
             " Federation(workers=10, hostile=2)"
         )
     chosen = [imitated(f"imitate:{attack}") or "" for attack in attacks]
-    shares = [errors.share(budget, "a budget") for budget in budgets]
+    shares = errors.shares(budgets, "budget")
     task, params = _trained(dataset, federation, model, recipe, seed)
     pool = task.way.pool(task, (CLEAN,), 0)
     assert pool.blocks is not None

@@ -59,7 +59,7 @@ def figure(
     name = early.picture(name, metric, statistic)
     path = check_picture(output or f"{name}.png")
     refuse_unreadable(store)
-    from turncoat.figures import FIGURES, draw
+    from turncoat.figures import FIGURES, check, draw
     from turncoat.figures.cells import MEASURED
 
     spec = FIGURES[name]
@@ -72,6 +72,7 @@ def figure(
         errors.choose(key, own_choices(name), f"choice of figure {name!r}")
     if spec.make is not None:
         asked = {key: own.pop(key) for key in spec.makes if key in own}
+        check(name, path, metric=metric, statistic=statistic, **own)
         with progress.bar(f"making the {name}", quiet=False, unit="rounds") as report:
             made = spec.make(curves, kept, report, **asked)
         draw(name, made, path, metric=metric, statistic=statistic, **own)

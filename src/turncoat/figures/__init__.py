@@ -126,6 +126,24 @@ def draw(
         TurncoatError: for an unknown picture or choice, a choice that would do nothing, rows that cannot be
             drawn, or a file that cannot be written.
     """
+    asked = check(name, path, metric=metric, statistic=statistic, where=where, **choices)
+    files.save(FIGURES[name].draw(curves, **asked), path)
+
+
+def check(
+    name: str,
+    path: str | os.PathLike[str],
+    *,
+    metric: str = "accuracy",
+    statistic: str = "tail",
+    where: Mapping[str, object] | None = None,
+    **choices: Any,
+) -> dict[str, Any]:
+    """What ``draw`` hands to the picture's own function, judged before anything is made.
+
+    Raises:
+        TurncoatError: as ``draw`` does, but for what only the rows tell.
+    """
     spec = FIGURES[errors.choose(name, FIGURES, "figure")]
     check_picture(path)
     errors.choose(metric, cells.METRICS, "metric")
@@ -143,7 +161,7 @@ def draw(
         choices["where"] = where
     elif where:
         raise errors.TurncoatError(f"figure {name!r} has no rows to keep; leave where out")
-    files.save(spec.draw(curves, **choices), path)
+    return choices
 
 
 def caption_of(figure: Figure) -> str:

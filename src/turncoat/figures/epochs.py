@@ -65,16 +65,13 @@ def _chosen(runs: Runs, budgets: float | Sequence[float] | None) -> list[float]:
     there = cells.global_budget(pairs).value_counts()
     if budgets is None:
         return [float(min(there[there == there.max()].index))]
-    wanted = [budgets] if isinstance(budgets, int | float) else list(budgets)
     found = []
-    for budget in wanted:
-        share = round(errors.share(budget, "a global budget"), 6)
+    for budget in errors.shares(budgets, "global budget"):
+        share = round(budget, 6)
         if share not in there.index:
             known = ", ".join(f"{b:g}" for b in sorted(there.index)[:12])
             raise errors.TurncoatError(f"no results with global budget {budget!r} (there are: {known})")
         found.append(share)
-    if not found:
-        raise errors.TurncoatError("no global budgets given: name at least one, such as budgets=[0.25]")
     return found
 
 

@@ -37,7 +37,7 @@ def near_anew(
     where: Mapping[str, object] | None,
     progress: Progress,
     *,
-    budgets: Sequence[float] = BUDGETS,
+    budgets: float | Sequence[float] = BUDGETS,
 ) -> Near:
     """Honest trainings of the store's federations, and how near the hostile workers' flips come at their end.
 
@@ -45,6 +45,7 @@ def near_anew(
         TurncoatError: if there is no federation with hostile workers and gradient attacks or their imitations, or if
             the cells are of several settings.
     """
+    shares = errors.shares(budgets, "budget")
     rows = cells.keep(curves, where)
     named = rows["selection"].map(lambda name: name if name in IMITATED else imitated_or_none(name))
     own = rows[(rows["workers"] > 0) & (rows["hostile"] > 0) & named.notna() & (rows["write_access"] > 0)]
@@ -66,7 +67,7 @@ def near_anew(
         progress(number, len(trained))
         data = checked(cell.problem, cell.fingerprint)
         parts.append(
-            nearness(data, cell.federation, cell.problem.model, cell.recipe, attacks, budgets, cell.seed)
+            nearness(data, cell.federation, cell.problem.model, cell.recipe, attacks, shares, cell.seed)
         )
     progress(len(trained), len(trained))
     return Near(pd.concat(parts, ignore_index=True), _harm(rows), own)
