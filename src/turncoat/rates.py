@@ -26,7 +26,7 @@ def written(schedule: object, epochs: int, warmup: int) -> str:
     """
     if warmup >= epochs:
         raise TurncoatError(
-            f"warmup is {warmup}, but there are only {epochs} epochs: set warmup to fewer, or epochs to more"
+            f"warmup is {warmup}, but there are only {epochs} epochs: set warmup to fewer, or set epochs to more"
         )
     if not isinstance(schedule, str) or schedule.partition(":")[0] != STEP:
         return errors.choose(schedule, FORMS, "lr_schedule")

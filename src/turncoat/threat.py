@@ -65,7 +65,7 @@ class Threat:
     placement: str = described("resampled", "whether write access is drawn anew each round", PLACEMENTS)
     knowledge: str = described("omniscient", "what the attacker sees", KNOWLEDGE)
     aware: bool = described(
-        False, "take the server's optimizer or aggregator into account when choosing the flips"
+        False, "take the server's optimizer, aggregator or defence into account when choosing the flips"
     )
     last_rounds: int = described(0, "flip in so many of the last epochs alone; 0: in all")
 

@@ -197,7 +197,7 @@ def test_features_do_not_look_at_labels_or_test_rows():
         ({"partitions": 0}, "must be a whole number, 1 or more"),
         ({"noise": 0.2}, "with method 'partitions', noise does nothing"),
         ({"spread": 2}, "with method 'partitions', spread does nothing"),
-        ({"method": "finite_aggregation", "partitions": 4, "spread": 3}, "only 9 different rows"),
+        ({"method": "finite_aggregation", "partitions": 4, "spread": 3}, "times a spread of 3 parts, but"),
         ({"method": "finite_aggregation", "spread": 0}, "spread is 0"),
         ({"method": "smoothing", "partitions": 3}, "partitions does nothing"),
         ({"method": "smoothing", "model": "mlp"}, "model does nothing"),

@@ -211,3 +211,9 @@ def test_ctrl_c_in_an_attack_promises_nothing(tmp_path: Path) -> None:
         _, told = process.communicate()
     assert process.returncode == 130
     assert told.startswith("turncoat: stopped; an attack is trained in one go") and told.count("\n") == 1
+
+
+def test_a_model_beyond_all_memory_is_told_in_a_line(turncoat: Turncoat) -> None:
+    for model in ("mlp:100000000000", "cnn:1000000000000000000"):
+        said = turncoat("attack", "--write-access", "0.5", "--seeds", "1", "-q", "--model", model)
+        assert said.status == 2 and "out of memory" in said.err and said.err.count("\n") == 1, said.err

@@ -84,10 +84,16 @@ def hold(
     """
     if partitions is None:
         partitions = max(1, dataset.n // (ROWS * dataset.classes))
+    readers = spread or SPREAD
+    if method == "finite_aggregation" and partitions * readers > dataset.n:
+        raise TurncoatError(
+            f"finite_aggregation deals rows to {partitions} partitions times a spread of {readers} parts, but"
+            f" {dataset.name} has only {dataset.n} training rows: give fewer partitions, or a smaller spread"
+        )
     seen = kinds.FEATURES[kind](dataset.x, dataset.x_test, seed)
     as_seen = dataset if kind == "given" else kinds.reshaped(dataset, *seen)
     built = models.build(model, as_seen)
-    return voters(built, method, dataset.x, seen, partitions, spread or SPREAD, recipe, seed)
+    return voters(built, method, dataset.x, seen, partitions, readers, recipe, seed)
 
 
 def check(

@@ -16,6 +16,9 @@ from turncoat.errors import TurncoatError
 
 USER = 2  # exit status of every mistake a user can mend
 STOPPED = 130  # as shells count a process ended by Ctrl-C
+FULL = "out of memory; take fewer or smaller cells at once, a smaller batch_size or a smaller model"
+# how PyTorch says so, of the processor's memory, of sizes that no memory has, and of a GPU's
+OUT_OF_MEMORY = ("can't allocate memory", "Storage size calculation overflowed", "out of memory")
 GOES_ON = "stopped; a sweep goes on from its last checkpoint when the same command is typed again"
 ONE_GO = (
     "stopped; an attack is trained in one go and keeps nothing, a sweep of the same keys can be gone on with"
@@ -43,7 +46,11 @@ def main() -> None:
     except Closed:
         _leave()
     except MemoryError:
-        _fail("out of memory; take fewer or smaller cells at once, or a smaller batch_size")
+        _fail(FULL)
+    except RuntimeError as error:
+        if not any(sign in str(error) for sign in OUT_OF_MEMORY):
+            raise
+        _fail(FULL)
     except OSError as error:
         if error.errno == errno.EPIPE:
             _leave()
