@@ -259,8 +259,15 @@ def rules(points: pd.DataFrame) -> str:
             told = [_percent(clean["accuracy.tail"])]
             told += [_percent(cell[cell["selection"] == rule]["accuracy.tail"]) for rule in RULES]
             name = f"{dataset}, {model} ({epochs} epochs)"
-            lines.append("| " + " | ".join([name, str(cell["seed"].nunique()), f"{k:g}", f"{b:g}", *told]) + " |")
+            lines.append("| " + " | ".join([name, _seeds(cell), f"{k:g}", f"{b:g}", *told]) + " |")
     return "\n".join([*lines, ""])
+
+
+def _seeds(cell: pd.DataFrame) -> str:
+    """How many seeds each rule has; where they differ, the fewest and the most."""
+    counts = cell[cell["selection"].isin(RULES)].groupby("selection")["seed"].nunique()
+    fewest, most = counts.min(), counts.max()
+    return str(most) if fewest == most else f"{fewest}–{most}"
 
 
 def _percent(values: pd.Series) -> str:
