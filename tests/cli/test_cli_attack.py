@@ -183,3 +183,17 @@ def test_following_the_advice_works(turncoat: Turncoat) -> None:
         said = turncoat("attack", *words.split(), "--epochs", 1, "--seeds", 1, "--json")
         assert said.status == 0, said.err
         assert json.loads(said.out)["random"]["flips"] == 1
+
+
+def test_both_modes_are_told_of_the_attack(turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "models"))
+    words = ("--model", "networks:batch_norm", "--write-access", "0.5", "--epochs", "2", "--seeds", "2")
+    said = turncoat("attack", *words)
+    assert said.status == 0
+    assert "takes the objective from " in said.out
+    assert "in evaluation mode, and from" in " ".join(said.out.split())
+    found = json.loads(turncoat("attack", *words, "--json").out)["objectives"]
+    for pair in found.values():
+        assert pair["after"] < pair["before"]
+    assert found["training"] != found["evaluation"]
+    assert "objectives" not in json.loads(turncoat("attack", *words[2:], "--json").out)

@@ -1,6 +1,9 @@
 """Modules that act differently while they train, in stacks, against plain PyTorch loops one by one."""
 
+import copy
 import dataclasses
+import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +23,13 @@ from turncoat.fields import written
 from turncoat.models.factory import factory
 from turncoat.models.module import seeded
 from turncoat.randomness import generator
+from turncoat.sweep import experiment, runner
+from turncoat.sweep.packing import unpack
+from turncoat.sweep.store import open_store
 from turncoat.threat import CLEAN
 from turncoat.training.stack import material, stack_run
 from turncoat.training.steps import draws
-from turncoat.training.task import start
+from turncoat.training.task import IN_TRAINING, start
 
 NETS = ("networks:normed", "networks:batch_norm", "networks:dropout", "networks:own_mode")
 
@@ -68,10 +74,31 @@ class Plain:
             labels[own[i]] = best[i] if gain[i] < 0 else y[own[i]]
         return labels
 
+    def in_training(self, batches, labels, step, threat, target):
+        """The objective before and after with the gradients of the steps to come, at the parameters of now."""
+        found = []
+        for own in (self.data.y, labels):
+            total = [torch.zeros_like(p) for p in self.net.parameters()]
+            for number, rows in enumerate(batches, step + 1):
+                net = copy.deepcopy(self.net).train()  # its statistics move with every batch
+                with torch.random.fork_rng():
+                    torch.manual_seed(self.draw(number, threat))
+                    loss = nn.functional.cross_entropy(net(self.x[rows]), own[rows], reduction="sum")
+                for value, g in zip(total, torch.autograd.grad(loss, list(net.parameters())), strict=True):
+                    value += g / sum(map(len, batches))
+            found.append(total)
+        toward = [-g for g in found[0]]
+        if threat.goal == "targeted":
+            toward = [p.detach() - t.detach() for p, t in zip(self.net.parameters(), target, strict=True)]
+        return [-sum(float((g * d).sum()) for g, d in zip(one, toward, strict=True)) for one in found]
+
+    def draw(self, step, threat):
+        return generator(self.seed, "in training", step, written(threat)).initial_seed()
+
     def train(self, threat, recipe, target=None, honest=None):
-        """Test losses, epoch by epoch."""
+        """Test losses, epoch by epoch, and what objectives the flips have in training mode."""
         y = self.data.y if honest is None else honest
-        n, losses, step = len(y), [], 0
+        n, losses, step, objectives = len(y), [], 0, []
         steps = Steps(self.net.parameters(), recipe, -(-n // recipe.batch_size))
         for epoch in range(recipe.epochs):
             labels = y
@@ -79,12 +106,14 @@ class Plain:
                 order = torch.randperm(n, generator=generator(self.seed, "access", epoch))
                 labels = self.worst(threat, order[: threat.writable(n)], target)
             order = torch.randperm(n, generator=generator(self.seed, "batches", epoch))
-            for rows in order.split(recipe.batch_size):
+            batches = order.split(recipe.batch_size)
+            if not threat.is_clean:
+                objectives.append(self.in_training(batches, labels, step, threat, target))
+            for rows in batches:
                 step += 1
                 self.net.train()
-                draw = generator(self.seed, "in training", step, written(threat)).initial_seed()
                 with torch.random.fork_rng():
-                    torch.manual_seed(draw)
+                    torch.manual_seed(self.draw(step, threat))
                     logits = self.net(self.x[rows])
                 nn.functional.cross_entropy(logits, labels[rows]).backward()
                 steps.take()
@@ -92,7 +121,7 @@ class Plain:
             with torch.no_grad():
                 z = self.net(self.data.x_test.view(-1, *self.data.shape))
             losses.append(float(nn.functional.cross_entropy(z, self.data.y_test)))
-        return losses
+        return losses, objectives
 
 
 RECIPES = [
@@ -112,9 +141,14 @@ def test_stacks_train_as_pytorch_does_one_by_one(name, recipe, data):
     target.train(CLEAN, recipe, honest=(data.y + 1) % data.classes)
     for column, threat in enumerate(threats):
         plain = Plain(name, data, 1)
-        wanted = plain.train(threat, recipe, list(target.net.parameters()))
-        got = run.curves()[:, column, 2]
-        np.testing.assert_allclose(got, wanted, rtol=2e-3, err_msg=str(threat))
+        wanted, objectives = plain.train(threat, recipe, list(target.net.parameters()))
+        got = run.curves()[:, column]
+        np.testing.assert_allclose(got[:, 2], wanted, rtol=2e-3, err_msg=str(threat))
+        if threat.is_clean:
+            assert np.isnan(got[:, IN_TRAINING]).all()
+        else:
+            np.testing.assert_allclose(got[:, IN_TRAINING], objectives, rtol=5e-3, atol=1e-4)
+            assert not np.allclose(got[:, 4:6], got[:, IN_TRAINING], rtol=1e-2)
         own = dict(plain.net.named_parameters()) | dict(plain.net.named_buffers())
         for key, value in run.params().items():
             torch.testing.assert_close(value[column], own[key].detach(), rtol=2e-3, atol=2e-4)
@@ -149,6 +183,61 @@ def test_no_replica_depends_on_its_neighbours(name, data):
         assert alone.runs[1].curve("flips").min() > 0
 
 
+def test_of_several_rounds_in_an_epoch_the_mean_is_told(data):
+    """At a vanishing learning rate every step has the gradient of its own batch at one and the same place."""
+    recipe = Recipe(epochs=1, batch_size=12, learning_rate=1e-9)
+    net = Plain("networks:batch_norm", data, 0)
+    net.net.train()
+    order = torch.randperm(len(data.y), generator=generator(0, "batches", 0))
+    steps = []
+    for rows in order.split(12):
+        loss = nn.functional.cross_entropy(net.net(net.x[rows]), data.y[rows])
+        slopes = torch.autograd.grad(loss, list(net.net.parameters()))
+        steps.append(torch.cat([g.flatten() for g in slopes]))
+    after = [torch.stack(steps[t:]).mean(0).square().sum() for t in range(3)]
+    wanted = {
+        "epoch": after[0],
+        "epoch/3": sum(after) / 3,
+        "step": torch.stack(steps).square().sum(1).mean(),
+    }
+    for schedule, before in wanted.items():
+        with pytest.warns(EvaluationModeWarning):
+            results = train(
+                data,
+                "networks:batch_norm",
+                threats=[Threat(1.0, 0.3, schedule=schedule)],
+                seeds=[0],
+                recipe=recipe,
+            )
+        clean, attacked = results.runs
+        assert np.isnan(clean.curves[:, IN_TRAINING]).all()
+        found = attacked.curves[0, IN_TRAINING]
+        np.testing.assert_allclose(found[0], float(before), rtol=1e-4)
+        assert found[1] < found[0]
+
+
+def test_other_models_have_no_such_objectives_and_their_rows_stay_as_they_were(tmp_path, data):
+    asked = {"dataset": "digits", "epochs": 1, "write_access": 0.5, "seeds": 1, "batch_size": 512}
+    for model in ("logistic", "networks:batch_norm"):
+        one = experiment.experiment(asked | {"model": model})
+        runner.sweep(one, tmp_path / "kept.db")
+    with sqlite3.connect(tmp_path / "kept.db") as connection:
+        widths = {
+            json.loads(config).get("model", "logistic").partition("@")[0]: set()
+            for (config,) in connection.execute("SELECT config FROM cells")
+        }
+        for config, curves in connection.execute("SELECT config, curves FROM cells"):
+            name = json.loads(config).get("model", "logistic").partition("@")[0]
+            if json.loads(config).get("write_access"):
+                widths[name].add(unpack(curves)["curves"].shape[1])
+    connection.close()
+    assert widths == {"logistic": {8}, "networks:batch_norm": {10}}
+    with open_store(tmp_path / "kept.db") as store:
+        curves = store.curves()
+    own = curves[curves["write_access"] > 0].set_index("model")["objective_after_in_training"]
+    assert own.notna().tolist() == [not name.startswith("logistic") for name in own.index]
+
+
 def test_every_replica_and_step_has_its_own_draw(data):
     threats = (CLEAN, Threat(0.5), Threat(0.5, 0.5))
     stacks = material(models.build("networks:dropout", data), data, "cpu")
@@ -156,8 +245,7 @@ def test_every_replica_and_step_has_its_own_draw(data):
     state = start(run.task)
     seen = set()
     for step in range(1, 4):
-        state.step = step
-        seen |= set(draws(run.task, state))
+        seen |= set(draws(run.task, state, step))
     assert len(seen) == 9
 
 

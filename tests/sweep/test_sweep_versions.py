@@ -281,6 +281,8 @@ def test_what_is_measured_may_grow_at_its_end(old: Path, monkeypatch: pytest.Mon
         "objective_after",
         "cosine",
         "train_accuracy",
+        "objective_before_in_training",
+        "objective_after_in_training",
     )
     assert SIGNS == ("norm", "cosine", "example_norm", "label_shift")
     for module in (store_module, frames):
@@ -292,7 +294,7 @@ def test_what_is_measured_may_grow_at_its_end(old: Path, monkeypatch: pytest.Mon
         assert curves[name].isna().all()
     assert curves["accuracy"].notna().all()
     assert {r.samples.shape[-1] for r in records if r.samples is not None} == {5}
-    monkeypatch.setattr(store_module, "CURVES", CURVES[:-2])
+    monkeypatch.setattr(store_module, "CURVES", CURVES[:6])
     with (
         open_store(old) as store,
         pytest.raises(TurncoatError, match=r"old\.db: 1 columns beyond 'objective_after'"),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from turncoat.analysis.modes import objectives
 from turncoat.analysis.results import Results
 from turncoat.analysis.strongest import by_strength, learned
 from turncoat.cli.beside import Others
@@ -95,6 +96,7 @@ def as_json(compared: Comparison, asked: Experiment, dataset: Dataset) -> str:
         **rows,
         **{part: row for part, row in beside.items() if part not in rows},
         **({"strongest": _strongest(compared)} if compared.ranked else {}),
+        **({"objectives": _objectives(compared)} if setting.in_training else {}),
         "harm": rows["attacked"]["harm"],
         "visibility": rows["attacked"]["visibility"],
         **{part: dataclasses.asdict(getattr(compared.attacked, part)) for part in PARTS},
@@ -166,6 +168,8 @@ def _show_notes(compared: Comparison) -> None:
         console().print(beyond)
     if compared.beside.unplanned:
         console().print(compared.beside.unplanned)
+    if setting.in_training:
+        console().print(_in_both_modes(compared))
 
 
 def _beyond_random(compared: Comparison) -> str:
@@ -179,6 +183,24 @@ def _beyond_random(compared: Comparison) -> str:
     said = "surely more" if more.above else "surely less" if more.below else "which is not sure"
     ends = f"[{more.low:.3f}, {more.high:.3f}]"
     return f"against random flips, seed by seed, {own.selection} costs {more.mean:.3f} {ends} more: {said}"
+
+
+def _objectives(compared: Comparison) -> dict[str, dict[str, float | None]]:
+    """The attack's objective by mode, before and after its flips: means over the rounds and seeds."""
+    found = objectives(compared.results, compared.attacked.threat)
+    return {
+        mode: {"before": _known(pair[0].mean), "after": _known(pair[1].mean)} for mode, pair in found.items()
+    }
+
+
+def _in_both_modes(compared: Comparison) -> str:
+    """What the attack's flips do to the objective where they are exact, and where steps are taken."""
+    found = objectives(compared.results, compared.attacked.threat)
+    told = [
+        f"from {before.mean:.3g} to {after.mean:.3g} in {mode} mode"
+        for mode, (before, after) in found.items()
+    ]
+    return f"in a round {called(compared.attacked)} takes the objective {', and '.join(told)}"
 
 
 def _strongest(compared: Comparison) -> dict[str, Any]:

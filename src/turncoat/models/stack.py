@@ -5,7 +5,7 @@ Logits are (n, c, r): with the classes before the replicas, softmax runs vectori
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
@@ -28,8 +28,8 @@ class TrainingMode:
 
     parts: str  # that do so, as messages name them
     # parameters, a batch and a seed for each replica's random numbers → logits (b, c, r), how to pull a residual back,
-    # and the statistics after the batch
-    forward: Callable[[Params, Tensor, Sequence[int]], tuple[Tensor, Pullback, Params]]
+    # and the statistics after the batch; with a last True residuals may be pulled back more than once
+    forward: Callable[..., tuple[Tensor, Pullback, Params]]
 
 
 def copies(params: Params) -> Params:

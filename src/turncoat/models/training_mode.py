@@ -63,10 +63,12 @@ def forward(
     params: Params,
     x: Tensor,
     draws: Sequence[int],
+    again: bool = False,
 ) -> tuple[Tensor, Pullback, Params]:
     """Logits (n, c, r) in training mode, how to pull a residual back, and the statistics after this batch.
 
-    Replicas run one after the other, each with random numbers from a seed of its own.
+    Replicas run one after the other, each with random numbers from a seed of its own. With ``again`` residuals may be
+    pulled back more than once.
 
     Raises:
         TurncoatError: if the module fails on such a batch.
@@ -86,7 +88,8 @@ def forward(
 
     def pull(residual: Tensor, into: Params, weight: float) -> None:
         for j, (leaf, out) in enumerate(zip(leaves, outs, strict=True)):
-            found = torch.autograd.grad(out, list(leaf.values()), residual[:, :, j], allow_unused=True)
+            wanted = list(leaf.values())
+            found = torch.autograd.grad(out, wanted, residual[:, :, j], retain_graph=again, allow_unused=True)
             for name, gradient in zip(leaf, found, strict=True):
                 if gradient is not None:
                     into[name][j].add_(gradient, alpha=weight)

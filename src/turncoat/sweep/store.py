@@ -17,7 +17,7 @@ from turncoat.sweep import frames
 from turncoat.sweep.cells import DEFAULTS, canonical, complete, newer
 from turncoat.sweep.opening import EmptyStoreError, connected, refuse_absent, refuse_folder, telling
 from turncoat.sweep.packing import pack, unpack
-from turncoat.training.task import CURVES
+from turncoat.training.task import CURVES, IN_TRAINING
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -127,6 +127,12 @@ def _widened(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     return np.pad(values, room, constant_values=np.nan) if missing else values
 
 
+def _trimmed(curves: np.ndarray) -> np.ndarray:
+    """Without what is measured of models alone that act differently while they train, where it is not there."""
+    first = IN_TRAINING.start
+    return curves[:, :first] if curves.shape[1] > first and np.isnan(curves[:, first:]).all() else curves
+
+
 def add(
     connection: sqlite3.Connection,
     rows: Iterable[tuple[str, frames.Record]],
@@ -144,7 +150,7 @@ def add(
             (
                 key,
                 canonical(row.config),
-                pack({"curves": row.curves}),
+                pack({"curves": _trimmed(row.curves)}),
                 row.chance,
                 row.step_stability,
                 None if row.samples is None else pack({"samples": row.samples.astype("float32")}),

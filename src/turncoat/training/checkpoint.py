@@ -37,7 +37,9 @@ def from_arrays(state: RunState, arrays: Arrays) -> None:
         # in memory of torch's own: NumPy aligns less, and products may round by alignment
         return torch.tensor(arrays[name], device=device)
 
-    state.curves, state.samples = arrays["curves"].copy(), arrays["samples"].copy()
+    written = arrays["curves"]
+    state.curves[:, :, : written.shape[2]] = written  # fewer, if some are measured since
+    state.samples = arrays["samples"].copy()
     for name, value in zip(_COUNTS, arrays["counts"].tolist(), strict=True):
         setattr(state, name, value)
     for name in _TENSORS:

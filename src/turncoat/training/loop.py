@@ -13,8 +13,9 @@ from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.training import replay
 from turncoat.training.evaluate import evaluate, mean_loss
+from turncoat.training.in_training import note_objectives, upcoming
 from turncoat.training.rounds import decide, groups, rank_in, strikes
-from turncoat.training.task import CURVES, Group, Rows, RunState, Task, label_dtype
+from turncoat.training.task import CURVES, IN_TRAINING, Group, Rows, RunState, Task, label_dtype
 
 FLIPS = CURVES.index("flips")
 LEARNED = CURVES.index("train_accuracy")
@@ -72,6 +73,8 @@ def begin_epoch(task: Task, state: RunState) -> None:
             if not task.threats[replica].is_clean and strikes(task, task.threats[replica], state.epoch)
         ]  # fmt: skip
         state.curves[state.epoch][attacked, FLIPS + 1 : FLIPS + 3] = 0
+        if task.model.in_training is not None:
+            state.curves[state.epoch][attacked, IN_TRAINING] = 0
     if state.eyes is not None:
         state.inside = torch.zeros(n, replicas, dtype=torch.bool, device=task.y.device)
     if not in_steps:
@@ -95,12 +98,11 @@ def begin_round(task: Task, state: RunState, turn: int, rounds: int) -> None:
             continue
         outcome = decide(task, state, group, pool, (number,))
         outcome.write(state.labels)
-        told = outcome.report
-        if rounds == 1:
-            state.note(outcome.columns, told)
-        else:
-            mean = dataclasses.replace(told, flips=told.flips / rounds)
-            state.note(outcome.columns, mean, 1 / rounds)
+        told, share = outcome.report, None if rounds == 1 else 1 / rounds
+        if share is not None:
+            told = dataclasses.replace(told, flips=told.flips / rounds)
+        state.note(outcome.columns, told, share)
+        note_objectives(task, state, group, upcoming(task, state), share)
 
 
 def _stand(task: Task, state: RunState, group: Group, pool: Rows) -> None:

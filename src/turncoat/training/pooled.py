@@ -13,6 +13,8 @@ from turncoat.federation.visibility import SIGNS
 from turncoat.randomness import generator
 from turncoat.threat import Threat, rounds_in_epoch
 from turncoat.training.in_batch import Batch, decide_in_batch, look, suits
+from turncoat.training.in_training import Batch as Step
+from turncoat.training.in_training import note_objectives
 from turncoat.training.rounds import access_order, decide, groups, rank_in, strikes, writable
 from turncoat.training.steps import Seen, attackers_step, server_step
 from turncoat.training.task import Rows, RunState, Task
@@ -117,6 +119,7 @@ def attacked_labels(
             outcome = decide(task, state, group, Rows(x, y, order, sizes), when)
         outcome.write(labels)
         state.note(outcome.columns, outcome.report, share)
+        note_objectives(task, state, group, (Step(rows, labels, (state.step + 1,)),), share)
     return labels
 
 

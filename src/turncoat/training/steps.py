@@ -57,19 +57,17 @@ def _step_in_training(
     task: Task, mode: TrainingMode, state: RunState, x: Tensor, labels: Integer[Tensor, "b r"]
 ) -> None:
     """The step of models that act differently while they train; afterwards they have the batch's statistics too."""
-    logits, pull, after = mode.forward(state.params, x, draws(task, state))
+    logits, pull, after = mode.forward(state.params, x, draws(task, state, state.step))
     rest = residuals(task.model, state.params, x, logits, labels)
     _update(task, moved(task.model, state.params), state.slots, state.step, pull, rest, len(x))
     for name, value in after.items():
         state.params[name].copy_(value)
 
 
-def draws(task: Task, state: RunState) -> list[int]:
-    """A seed for each replica's random numbers in this step, whatever other replicas its stack has."""
+def draws(task: Task, state: RunState, step: int) -> list[int]:
+    """A seed for each replica's random numbers in a step, whatever other replicas its stack has."""
     threats = [task.threats[replica] for replica in state.alive.tolist()]
-    return [
-        generator(task.seed, "in training", state.step, written(threat)).initial_seed() for threat in threats
-    ]
+    return [generator(task.seed, "in training", step, written(threat)).initial_seed() for threat in threats]
 
 
 def _guarded(

@@ -31,7 +31,11 @@ CURVES = (
     "objective_after",
     "cosine",
     "train_accuracy",  # against clean labels, where the last 10 % of the epochs may be
+    # of models that act differently while they train, with the gradients of that mode; NaN of all others
+    "objective_before_in_training",
+    "objective_after_in_training",
 )
+IN_TRAINING = slice(CURVES.index("objective_before_in_training"), len(CURVES))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +181,16 @@ class RunState:
             new[:, 3] = (new[:, 3] - 1) * share  # the row starts at 1: a batch without flips leaves it there
             new += self.curves[self.epoch][cells]
         self.curves[self.epoch][cells] = new
+
+    def note_in_training(
+        self, columns: Tensor, objectives: tuple[Tensor, Tensor], share: float | None = None
+    ) -> None:
+        """Write a round's objectives in training mode beside the others, in the same way."""
+        cells = (self.alive[columns].cpu().numpy(), IN_TRAINING)
+        new = torch.stack(objectives, 1).double().cpu().numpy()
+        self.curves[self.epoch][cells] = (
+            new if share is None else new * share + self.curves[self.epoch][cells]
+        )
 
 
 def start(task: Task) -> RunState:
