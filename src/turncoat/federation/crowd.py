@@ -16,7 +16,7 @@ from turncoat.federation.messages import pack
 from turncoat.federation.names import chained_names
 from turncoat.federation.partition import deal
 from turncoat.federation.visibility import looked_at
-from turncoat.models.stack import Model
+from turncoat.models.stack import Model, moved
 from turncoat.randomness import generator
 
 
@@ -65,9 +65,13 @@ class Crowd:
         """What the server makes of the messages of these workers."""
         f = self.federation.f
         if self.federation.weighting == "size":
-            sizes = torch.tensor([len(self.shards[i]) for i in who.tolist()])
-            return weighted_mean(messages, f, weights=sizes)
+            return weighted_mean(messages, f, weights=self.weights(who))
         return self.aggregate(messages, f)
+
+    def weights(self, who: Int[Tensor, " m"]) -> Int[Tensor, " m"]:
+        """What each of these workers counts in a mean."""
+        equal = self.federation.weighting != "size"
+        return torch.tensor([1 if equal else len(self.shards[i]) for i in who.tolist()])
 
     def epoch(self, seed: int, epoch: int) -> Int[Tensor, "t w b"]:
         """Every worker's examples for every report of an epoch: its own shard in a new order, again and again."""
@@ -121,7 +125,7 @@ def head_block(model: Model) -> tuple[int, int, int]:
     Raises:
         TurncoatError: if the model has no weight matrix with one row per class, as binary logistic regression.
     """
-    one = model.init(generator(0, "head"), 1)
+    one = moved(model, model.init(generator(0, "head"), 1))
     for name in model.head:
         shape = one[name].movedim(model.replica_axis[name], 0).shape[1:]
         if len(shape) != 2 or model.classes not in shape or shape.numel() == model.classes:

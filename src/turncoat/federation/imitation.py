@@ -19,7 +19,7 @@ from turncoat.attack.selection import spend
 from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.messages import pack, unpack
-from turncoat.models.stack import Model, zeros
+from turncoat.models.stack import Model, moved, zeros
 
 STEPS = 60  # of Frank and Wolfe
 CLOSE = 1e-4  # of the squared distance: a smaller gap is none
@@ -141,7 +141,7 @@ class _Worker:
 
     def pulled(self, rest: Float[Tensor, "m c r"]) -> Float[Tensor, "r p"]:
         """What this much more residual adds to the message."""
-        total = zeros(self.params)
+        total = zeros(moved(self.model, self.params))
         for rows in self._chunks():
             self.model.pullback(self.params, self.x[rows])(rest[rows], total, 1.0 / len(self.x))
         return pack(self.model, total)
@@ -168,7 +168,7 @@ class _Worker:
 
     def _scores(self, gap: Float[Tensor, "r p"]) -> Float[Tensor, "m c r"]:
         """What each label adds to the message along the gap, the less the better."""
-        toward = unpack(self.model, -gap, self.params)
+        toward = unpack(self.model, -gap, moved(self.model, self.params))
         return torch.cat([self.model.scores(self.params, self.x[rows], toward) for rows in self._chunks()])
 
     def rounded(

@@ -1,5 +1,8 @@
 """What workers send: gradients of their own batches, or how far local steps took them.
 
+Models that act differently while they train are asked in evaluation mode here; what their workers send is in
+``in_training``.
+
 Messages are (w, r, p): every worker's vector for every replica, in the order of ``Model.pack``.
 """
 
@@ -10,7 +13,7 @@ from torch.func import grad, vmap
 
 from turncoat.direction import Params
 from turncoat.models.learned import residuals
-from turncoat.models.stack import Model
+from turncoat.models.stack import Model, moved
 
 
 def pack(model: Model, params: Params) -> Float[Tensor, "r p"]:
@@ -40,7 +43,8 @@ def gradients(
     """Mean gradient of each worker's batch, for x of shape (w, b, ...)."""
     if model.worker_gradients is not None and model.loss.plain:
         return model.worker_gradients(params, x, labels)
-    stacked = vmap(grad(_loss(model)), in_dims=(None, 0, 0))(params, x, labels.long())
+    slope = grad(_loss(model, params))
+    stacked = vmap(slope, in_dims=(None, 0, 0))(moved(model, params), x, labels.long())
     return vmap(lambda one: pack(model, one))(stacked)
 
 
@@ -59,17 +63,20 @@ def differences(
 ) -> Float[Tensor, "w r p"]:
     """Server's parameters minus each worker's after ``steps`` of plain SGD, each on its next slice of the batch."""
     w = len(x)
-    local = {name: value.expand(w, *value.shape) for name, value in params.items()}
-    slope = vmap(grad(_loss(model)), in_dims=(0, 0, 0))
+    local = {name: value.expand(w, *value.shape) for name, value in moved(model, params).items()}
+    slope = vmap(grad(_loss(model, params)), in_dims=(0, 0, 0))
     for part, own in zip(x.chunk(steps, 1), labels.long().chunk(steps, 1), strict=True):
         gradient = slope(local, part, own)
         local = {name: value - rate * gradient[name] for name, value in local.items()}
-    moved = {name: params[name] - value for name, value in local.items()}
-    return vmap(lambda one: pack(model, one))(moved)
+    apart = {name: params[name] - value for name, value in local.items()}
+    return vmap(lambda one: pack(model, one))(apart)
 
 
-def _loss(model: Model):  # type: ignore[no-untyped-def]
-    def loss(params: Params, x: Tensor, labels: Tensor) -> Tensor:
+def _loss(model: Model, like: Params):  # type: ignore[no-untyped-def]
+    still = {name: like[name] for name in model.statistics}
+
+    def loss(trained: Params, x: Tensor, labels: Tensor) -> Tensor:
+        params = trained | still
         logits = model.logits(params, x)  # (b, c, r): replicas do not mix, so the sum has each one's gradient
         if model.loss.plain:
             return torch.nn.functional.cross_entropy(logits, labels, reduction="sum") / len(x)

@@ -13,12 +13,15 @@ from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.aware import Sample, seen, sent
 from turncoat.federation.crowd import Crowd
 from turncoat.federation.federation import Federation
+from turncoat.federation.in_training import mean_statistics, sent_in_training
 from turncoat.federation.messages import example_norms, unpack
 from turncoat.federation.visibility import SIGNS, label_shift, signs
+from turncoat.models.stack import moved
 from turncoat.randomness import generator
 from turncoat.threat import Threat
+from turncoat.training.in_training import note_objectives, of_workers
 from turncoat.training.rounds import decide, groups, strikes
-from turncoat.training.steps import attackers_step
+from turncoat.training.steps import attackers_step, draws
 from turncoat.training.task import Rows, RunState, Task
 
 EXAMPLES = 8  # per worker, behind a per-example gradient norm
@@ -70,8 +73,7 @@ class Federated:
         labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
         if task.schedule == "step":
             labels = self._attacked(task, state, rows, who, x, labels)
-        rate = task.recipe.rate(state.step + 1, self.steps(task))
-        messages = sent(task.model, crowd, state.params, x, labels, rate)
+        messages, statistics = self._sent(task, state, who, x, labels)
         if crowd.federation.worker_momentum:
             messages = _with_momentum(state, messages, who, crowd.federation)
         messages = forge(task, state, crowd.hostile_of(who), messages)
@@ -79,8 +81,23 @@ class Federated:
             _watch(task, state, crowd, who, rows, x, labels, messages)
         update = crowd.update(messages, who)
         _apply(task, state, crowd, update)
+        for name, value in statistics.items():
+            state.params[name].copy_(value)
         own = slice(0, crowd.hostile_of(who))
         attackers_step(task, state, rows[own].flatten(), x[own].flatten(0, 1))
+
+    def _sent(
+        self, task: Task, state: RunState, who: Int[Tensor, " w"], x: Tensor, labels: Integer[Tensor, "w b r"]
+    ) -> tuple[Float[Tensor, "r w p"], Params]:
+        """What these workers send for these labels, and the statistics that the server has afterwards, if any."""
+        model, crowd = task.model, self.crowd
+        rate = task.recipe.rate(state.step + 1, self.steps(task))
+        if model.in_training is None:
+            return sent(model, crowd, state.params, x, labels, rate), {}
+        local = range(crowd.federation.local_steps)
+        seeds = [[draws(task, state, state.step + 1, w, i) for i in local] for w in who.tolist()]
+        found, kept = sent_in_training(model, model.in_training, state.params, x, labels, seeds, rate)
+        return found, mean_statistics(kept, crowd.weights(who).float())
 
     def samples(self, replicas: int) -> np.ndarray:
         """As many looks as the crowd is watched."""
@@ -117,7 +134,10 @@ class Federated:
             batch = Rows(x.flatten(0, 1), y, order, sizes, blocks, honest, sample)
             outcome = decide(task, state, group, batch, (state.epoch, state.row))
             outcome.write(labels.flatten(0, 1))
-            state.note(outcome.columns, outcome.report, share=1 / self.crowd.rounds)
+            share = 1 / self.crowd.rounds
+            state.note(outcome.columns, outcome.report, share)
+            coming = of_workers(rows, labels, who, state.step + 1, task.recipe.batch_size)
+            note_objectives(task, state, group, coming, share)
         return labels
 
 
@@ -175,9 +195,10 @@ def _watch(
 
 def _apply(task: Task, state: RunState, crowd: Crowd, update: Float[Tensor, "r p"]) -> None:
     state.step += 1
-    step = unpack(task.model, update, state.params)
+    params = moved(task.model, state.params)
+    step = unpack(task.model, update, params)
     if crowd.federation.local_steps > 1:  # the workers have stepped already: the server takes their mean
-        for name, value in state.params.items():
+        for name, value in params.items():
             value.sub_(step[name])
         return
 
@@ -185,4 +206,4 @@ def _apply(task: Task, state: RunState, crowd: Crowd, update: Float[Tensor, "r p
         for name, value in into.items():
             value.add_(step[name], alpha=weight)
 
-    task.optimizer.update(state.params, state.slots, state.step, add)
+    task.optimizer.update(params, state.slots, state.step, add)

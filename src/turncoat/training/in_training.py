@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int, Integer
 from torch import Tensor
 
@@ -28,11 +29,24 @@ def upcoming(task: Task, state: RunState) -> Iterator[Batch]:
     assert state.labels is not None
     seen = 0
     for step, (_, rows) in enumerate(task.way.batches(task, state.epoch, state.row, 1), state.step + 1):
-        for own in rows:
-            yield Batch(own, state.labels.index_select(0, own), (step,))
+        labels = state.labels.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        if rows.ndim == 2:
+            yield Batch(rows[0], labels[0], (step,))
+        else:
+            everybody = torch.arange(rows.shape[1])
+            yield from of_workers(rows[0], labels[0], everybody, step, task.recipe.batch_size)
         seen += rows.numel()
         if seen >= SEEN:
             return
+
+
+def of_workers(
+    rows: Int[Tensor, "w b"], labels: Integer[Tensor, "w b r"], who: Int[Tensor, " w"], step: int, size: int
+) -> Iterator[Batch]:
+    """The batches of these workers' local steps, of ``size`` examples each."""
+    for worker, own, new in zip(who.tolist(), rows, labels, strict=True):
+        for local, (part, its) in enumerate(zip(own.split(size), new.split(size), strict=True)):
+            yield Batch(part, its, (step, worker, local))
 
 
 def note_objectives(

@@ -88,7 +88,7 @@ def stack_run(
         TurncoatError: if the federation, or the recipe's defence or precision, does not fit the data, the model or the
             device.
     """
-    refuse_training_mode(data.model, recipe, federation, threats)
+    refuse_training_mode(data.model, recipe, threats)
     if _fits_narrow(recipe, federation, threats):
         data = data.narrowed
     x, y, holder = data.x, data.y, data.holder
@@ -137,9 +137,7 @@ def _fits_narrow(recipe: Recipe, federation: Federation, threats: tuple[Threat, 
     return not federation.workers and recipe.defence == NONE and not planned
 
 
-def refuse_training_mode(
-    model: Model, recipe: Recipe, federation: Federation, threats: tuple[Threat, ...]
-) -> None:
+def refuse_training_mode(model: Model, recipe: Recipe, threats: tuple[Threat, ...]) -> None:
     """Accept a model with the rest, if it answers the same in training.
 
     Raises:
@@ -148,8 +146,6 @@ def refuse_training_mode(
     if model.in_training is None:
         return
     told = f"model {model.name!r} acts differently while it trains, by {model.in_training.parts}, and"
-    if federation.workers:
-        raise TurncoatError(f"{told} workers' messages would be of another one: leave workers out")
     if recipe.defence != NONE:
         raise TurncoatError(
             f"{told} defence {recipe.defence!r} looks at examples one by one: leave defence out"

@@ -64,10 +64,16 @@ def _step_in_training(
         state.params[name].copy_(value)
 
 
-def draws(task: Task, state: RunState, step: int) -> list[int]:
-    """A seed for each replica's random numbers in a step, whatever other replicas its stack has."""
+def draws(task: Task, state: RunState, step: int, *worker: int) -> list[int]:
+    """A seed for each replica's random numbers in a step, whatever other replicas its stack has.
+
+    In a federation ``worker`` is which worker's, and which of its local steps.
+    """
     threats = [task.threats[replica] for replica in state.alive.tolist()]
-    return [generator(task.seed, "in training", step, written(threat)).initial_seed() for threat in threats]
+    return [
+        generator(task.seed, "in training", step, written(threat), *worker).initial_seed()
+        for threat in threats
+    ]
 
 
 def _guarded(
