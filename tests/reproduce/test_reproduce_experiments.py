@@ -137,6 +137,17 @@ def test_runs_of_one_precision_are_not_taken_for_those_of_another() -> None:
         assert one.axes["epochs"] == (epochs,)
 
 
+def test_no_artefact_takes_no_time() -> None:
+    assert all(
+        duration.seconds(plan.cells(planned(a, Wanted(quick=True))), 1.0) > 0 for a in ARTEFACTS.values()
+    )
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (0.2, "< 1 s"), (31.4, "31 s"), (90, "1.5 min")])
+def test_a_duration_in_words(seconds: float, words: str) -> None:
+    assert duration.spoken(seconds) == words
+
+
 def test_time_in_bfloat16_is_less() -> None:
     both = [plan.cells(planned(ARTEFACTS["B:fig9"], Wanted(("unit",), 1, precision=p))) for p in PRECISIONS]
     assert duration.seconds(both[0], 1.0) > 1.2 * duration.seconds(both[1], 1.0)

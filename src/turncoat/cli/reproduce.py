@@ -207,6 +207,7 @@ def draw(
 
 def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
     """Print the artefacts with their data, model, cells and estimated time."""
+    from turncoat.attack.names import is_planned
     from turncoat.cli.show import Column, console, print_table
     from turncoat.reproduce import duration, plan
 
@@ -231,8 +232,9 @@ def show_list(wanted: "Wanted", chosen: "list[Artefact]") -> None:
         rows.append([*shown, str(len(cells)), duration.spoken(took)])
     print_table(columns, rows)
     console().print(
-        f"{len(seen)} cells in all, for many are shared: {duration.spoken(total)} on this machine's CPU; --seeds, "
-        "--epochs, --scale and --quick cut down"
+        f"{len(seen)} cells in all, for many are shared: {duration.spoken(total)} on this machine's CPU"
+        f"{', beside the search for plans' * any(is_planned(c.threat.selection) for c in seen)}; --seeds, --epochs,"
+        " --scale and --quick cut down"
     )
     if left := [artefact.name for artefact in chosen if plan.misfit(artefact, wanted.precision)]:
         console().print(f"not made in {wanted.precision}: {', '.join(left)}, for they train in float32 alone")
