@@ -143,7 +143,9 @@ def test_no_artefact_takes_no_time() -> None:
     )
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(0, "0 s"), (0.2, "< 1 s"), (31.4, "31 s"), (90, "1.5 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.0, "0 s"), (0.2, "< 1 s"), (31.4, "31 s"), (90.0, "1.5 min")]
+)
 def test_a_duration_in_words(seconds: float, words: str) -> None:
     assert duration.spoken(seconds) == words
 
