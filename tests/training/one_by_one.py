@@ -211,7 +211,7 @@ def _train(parts, classes, threat, seed, recipe, target=None, kept=None, watch=N
         ]
         counts = recipe.patience or epoch >= recipe.epochs - max(1, round(recipe.epochs / 10))
         learned = float((logits(server.w, x).argmax(1) == y).mean()) if counts else math.nan
-        curves.append([*row, *_mean(seen), learned])
+        curves.append([*row, *_mean(seen), learned, np.nan, np.nan])  # one mode has no objectives in another
         if recipe.patience:
             held = loss(server.w, hx, hy)
             waited = 0 if held < best else waited + 1
