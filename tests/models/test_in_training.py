@@ -324,7 +324,6 @@ def test_parts_that_rest_by_themselves_are_no_difference(data):
 @pytest.mark.parametrize(
     ("threat", "recipe", "federation", "words"),
     [
-        (Threat(0.5), {"defence": "gce:0.7"}, Federation(), "leave defence out"),
         (Threat(0.5, knowledge="surrogate"), {}, Federation(), "set knowledge to 'omniscient' or 'local'"),
         (Threat(0.5, selection="planned"), {}, Federation(), "set selection to 'optimal'"),
         (

@@ -29,6 +29,11 @@ from turncoat.voting import deal
 GPU_CHUNKS = (
     8  # times as many examples in a pass over the data on a GPU, where a launch costs more than a cache miss
 )
+# why a defence has no use for a model that acts differently while it trains
+ONE_MODE = {
+    "gold": "weighs examples by gradients of their own, which they don't have in a batch",
+    "confident": "trains models on parts of the rows in one mode",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,15 +146,15 @@ def refuse_training_mode(model: Model, recipe: Recipe, threats: tuple[Threat, ..
     """Accept a model with the rest, if it answers the same in training.
 
     Raises:
-        TurncoatError: for what looks at single examples' gradients, or at several models', of one that doesn't.
+        TurncoatError: for what weighs examples by gradients of their own, or trains models beside it, of one that
+            doesn't.
     """
     if model.in_training is None:
         return
     told = f"model {model.name!r} acts differently while it trains, by {model.in_training.parts}, and"
-    if recipe.defence != NONE:
-        raise TurncoatError(
-            f"{told} defence {recipe.defence!r} looks at examples one by one: leave defence out"
-        )
+    for part in chain(recipe.defence):
+        if part.name in ONE_MODE:
+            raise TurncoatError(f"{told} defence {part.name!r} {ONE_MODE[part.name]}: leave {part.name} out")
     for threat in threats:
         if threat.knowledge == "surrogate":
             raise TurncoatError(

@@ -1,5 +1,6 @@
 """The step of whoever holds the data together: where logits and labels become a residual, and that a step."""
 
+import dataclasses
 from typing import NamedTuple
 
 from jaxtyping import Float, Int, Integer
@@ -11,7 +12,7 @@ from turncoat.direction import Params
 from turncoat.fields import written
 from turncoat.losses import without
 from turncoat.models.learned import residuals
-from turncoat.models.stack import Pullback, TrainingMode, moved
+from turncoat.models.stack import Model, Pullback, moved
 from turncoat.randomness import generator
 from turncoat.training.optimizers import Slots
 from turncoat.training.task import RunState, Task
@@ -38,30 +39,34 @@ def server_step(
     ``seen`` is the forward pass at these parameters, where somebody has taken it already.
     """
     state.step += 1
-    if task.model.in_training is not None:
-        _step_in_training(task, task.model.in_training, state, x, labels)
-        return
+    model, fresh = _as_it_trains(task, state)
     if task.guard is None:
-        logits, pull, shares = seen or Seen(*task.model.forward(state.params, x))
-        if shares is not None and task.model.loss.plain:
+        logits, pull, shares = seen or Seen(*model.forward(state.params, x))
+        if shares is not None and model.loss.plain:
             rest = without(shares, labels)
         else:
-            rest = residuals(task.model, state.params, x, logits, labels)
-        _update(task, state.params, state.slots, state.step, pull, rest, len(x))
-        return
-    rest, pull = _guarded(task, task.guard, state, rows, x, labels)
-    _update(task, state.params, state.slots, state.step, pull, rest, 1)
-
-
-def _step_in_training(
-    task: Task, mode: TrainingMode, state: RunState, x: Tensor, labels: Integer[Tensor, "b r"]
-) -> None:
-    """The step of models that act differently while they train; afterwards they have the batch's statistics too."""
-    logits, pull, after = mode.forward(state.params, x, draws(task, state, state.step))
-    rest = residuals(task.model, state.params, x, logits, labels)
-    _update(task, moved(task.model, state.params), state.slots, state.step, pull, rest, len(x))
-    for name, value in after.items():
+            rest = residuals(model, state.params, x, logits, labels)
+        size = len(x)
+    else:
+        rest, pull = _guarded(task, model, task.guard, state, rows, x, labels)
+        size = 1
+    _update(task, moved(model, state.params), state.slots, state.step, pull, rest, size)
+    for name, value in fresh.items():
         state.params[name].copy_(value)
+
+
+def _as_it_trains(task: Task, state: RunState) -> tuple[Model, Params]:
+    """The model with the forward pass of this step; and the statistics, which are there after that pass alone."""
+    mode, fresh = task.model.in_training, Params()
+    if mode is None:
+        return task.model, fresh
+
+    def forward(params: Params, x: Tensor) -> tuple[Tensor, Pullback]:
+        logits, pull, after = mode.forward(params, x, draws(task, state, state.step))
+        fresh.update(after)
+        return logits, pull
+
+    return dataclasses.replace(task.model, forward=forward), fresh
 
 
 def draws(task: Task, state: RunState, step: int, *worker: int) -> list[int]:
@@ -78,6 +83,7 @@ def draws(task: Task, state: RunState, step: int, *worker: int) -> list[int]:
 
 def _guarded(
     task: Task,
+    model: Model,
     guard: Guard,
     state: RunState,
     rows: Int[Tensor, " b"],
@@ -94,7 +100,7 @@ def _guarded(
         known = task.x.index_select(0, own), task.y.index_select(0, own)
     counted = None if state.counted is None else state.counted.index_select(0, rows)
     labels = guard.repaired(labels, task.y.index_select(0, rows), rows)
-    return guard.gradient(task.model, state.params, x, labels, counted, known)
+    return guard.gradient(model, state.params, x, labels, counted, known)
 
 
 def attackers_step(
