@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from turncoat.errors import TurncoatError
 from turncoat.federation import AGGREGATORS, PREAGGREGATORS, aggregator
+from turncoat.federation.aggregators.geometric import geometric_median
 
 W, F, P_ = 15, 3, 40
 HEAD = (0, 4, 10)
@@ -221,3 +222,26 @@ def test_result_lies_within_the_honest_range(name, w, share, seed):
     out = AGGREGATORS[name](messages, f)
     assert (out >= messages[f:].amin(0) - 1e-9).all()
     assert (out <= messages[f:].amax(0) + 1e-9).all()
+
+
+@pytest.mark.parametrize(("r", "w", "p"), [(2, 7, 5), (1, 4, 20)])
+def test_gradient_of_the_geometric_median_by_finite_differences(r, w, p):
+    draw = torch.Generator().manual_seed(w)
+    messages, toward, way = (torch.randn(r, n, p, dtype=torch.float64, generator=draw) for n in (w, 1, w))
+    leaf = messages.clone().requires_grad_()
+    point = geometric_median(leaf, 1, iterations=5000)
+    torch.testing.assert_close(point.detach(), geometric_median(messages, 1, iterations=5000))
+    (slope,) = torch.autograd.grad(point, leaf, toward[:, 0])
+    ends = [geometric_median(messages + sign * 1e-5 * way, 1, iterations=5000) for sign in (1, -1)]
+    assert float((slope * way).sum()) == pytest.approx(
+        float(((ends[0] - ends[1]) * toward[:, 0]).sum()) / 2e-5, rel=1e-4
+    )
+
+
+def test_a_broken_message_has_no_part_in_the_geometric_medians_gradient():
+    messages = torch.randn(1, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    messages[0, 2] = torch.nan
+    leaf = messages.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(geometric_median(leaf, 1).sum(), leaf)
+    assert torch.equal(slope[0, 2], torch.zeros(3, dtype=torch.float64))
+    assert bool(slope[0, [0, 1, 3, 4]].isfinite().all())
