@@ -32,7 +32,8 @@ def candidates(
     """Every rule with every goal that a threat of this access, budget, schedule and knowledge admits.
 
     Rules that look at nothing have no goal; no plan is made for schedule "step" or for other optimizers than SGD. Where
-    a defence looks at labels, the optimal flips stand both with and without knowledge of it.
+    a defence looks at labels, the optimal flips stand both with and without knowledge of it; where a server has another
+    rule than the mean, the planned ones do.
     """
     threat = placed_in(federation, dataclasses.replace(threat, selection=RULES[-1]), recipe)
     rules = [rule for rule in RULES if rule != PLANNED or not why_unplanned(threat, recipe)]
@@ -42,6 +43,8 @@ def candidates(
         own = dataclasses.replace(threat, selection=rule, goal=GOALS[0])
         aimless = "goal" in idle_fields(own, recipe, federation)
         found += [own] if aimless else [dataclasses.replace(own, goal=goal) for goal in goals]
+    if federation.aggregator != "mean" and threat.schedule != "once":
+        found += [dataclasses.replace(own, aware=True) for own in found if own.selection == PLANNED]
     if guards(recipe.defence):
         knowing = [dataclasses.replace(own, aware=True) for own in found if own.selection == OPTIMAL]
         found += [

@@ -25,6 +25,11 @@ class Others:
 def others(cell: Cell, dataset: Dataset) -> Others:
     """The optimal flips of each round, unless they are the attack themselves, and planned ones where cheap."""
     optimal, planned = (_twin(cell, rule) for rule in (OPTIMAL, PLANNED))
+    if cell.federation.aggregator != "mean" and planned.threat.schedule != "once":
+        # no rule is praised for being unknown
+        planned = normalised(
+            dataclasses.replace(planned, threat=dataclasses.replace(planned.threat, aware=True))
+        )
     cells = [] if cell == optimal else [optimal]
     if guards(cell.recipe.defence) and optimal.threat.schedule != "once":
         # no defence is praised for being unknown
@@ -37,10 +42,11 @@ def others(cell: Cell, dataset: Dataset) -> Others:
     times = price(planned, dataset, len({None, cell, random_twin(cell), *cells}))
     if times <= MOST:
         return Others((*cells, planned))
+    knowing = " --aware" if planned.threat.aware else ""
     return Others(
         tuple(cells),
-        f"planned flips, which look ahead over the whole training, are not among these: --selection {PLANNED} or"
-        f" --strongest plans them, in about {_rounded(times)} times as long as this training",
+        "planned flips, which look ahead over the whole training, are not among these: --selection"
+        f" {PLANNED}{knowing} or --strongest plans them, in about {_rounded(times)} times as long as this training",
     )
 
 
@@ -50,7 +56,8 @@ def price(cell: Cell, dataset: Dataset, models: int) -> float:
     size = cell.federation.workers or 1
     batches = -(-rows // (cell.recipe.batch_size * size))
     linear = cell.problem.model == AFFINE
-    return times_the_training(rows, batches, cell.recipe, models, cell.threat.goal, linear)
+    goal, workers = cell.threat.goal, cell.federation.workers
+    return times_the_training(rows, batches, cell.recipe, models, goal, linear, workers)
 
 
 def _twin(cell: Cell, rule: str) -> Cell:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.errors import TurncoatError
-from turncoat.federation.aggregators.averages import weighted_mean
+from turncoat.federation.aggregators.averages import mean, weighted_mean
 from turncoat.federation.aggregators.chain import aggregator
 from turncoat.federation.federation import Federation
 from turncoat.federation.messages import pack
@@ -65,8 +65,14 @@ class Crowd:
         """What the server makes of the messages of these workers."""
         f = self.federation.f
         if self.federation.weighting == "size":
-            return weighted_mean(messages, f, weights=self.weights(who))
+            return self.average(messages, who)
         return self.aggregate(messages, f)
+
+    def average(self, messages: Float[Tensor, "r m p"], who: Int[Tensor, " m"]) -> Float[Tensor, "r p"]:
+        """The mean of their messages, as the federation weighs them, whatever its rule."""
+        if self.federation.weighting == "size":
+            return weighted_mean(messages, self.federation.f, weights=self.weights(who))
+        return mean(messages, 0)
 
     def weights(self, who: Int[Tensor, " m"]) -> Int[Tensor, " m"]:
         """What each of these workers counts in a mean."""

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from turncoat.models.stack import Model
 from turncoat.planning import ledger as ledgers
-from turncoat.planning.costates import Return, way_back
-from turncoat.planning.course import Course
+from turncoat.planning.costates import Return
 from turncoat.planning.ledger import Ledger
 from turncoat.planning.reach import Reach, soft_labels
+from turncoat.planning.there_and_back import AnyCourse, way_back
 
 FIRST_STEP = 0.5  # spreads of the first round's worths
 LONGER, SHORTER = 1.15, 0.6
@@ -39,7 +39,7 @@ class Search:
     history: list[list[float]] = dataclasses.field(default_factory=list)
 
 
-def begin(prior: Float[Tensor, "c c r"], course: Course) -> Search:
+def begin(prior: Float[Tensor, "c c r"], course: AnyCourse) -> Search:
     """A search that starts from these worths."""
     replicas = prior.shape[2]
     device = course.x.device
@@ -52,34 +52,34 @@ def is_linear(model: Model) -> bool:
     return model.curvature is not None
 
 
-def search(course: Course, reach: Reach, state: Search, rounds: int, legs: int = 1) -> Iterator[int]:
+def search(course: AnyCourse, reach: Reach, state: Search, rounds: int, legs: int = 1) -> Iterator[int]:
     """So many rounds, in place; yields the number of each."""
     for number in range(rounds):
-        found = way_back(course, labels_of(course, reach, state, state.ledger.plan), legs)
-        _settle(course, state, found)
+        soft = labels_of(course, reach, state, state.ledger.plan)
+        _settle(course, reach, state, way_back(course, soft, legs, len(state.history)))
         yield number
 
 
 def labels_of(
-    course: Course, reach: Reach, state: Search, part: Float[Tensor, "legs r"]
+    course: AnyCourse, reach: Reach, state: Search, part: Float[Tensor, "legs r"]
 ) -> Float[Tensor, "phases n c r"]:
     """The soft labels of the planning rows, phase by phase."""
     prior = state.prior[course.y]
     phases = []
     for phase in range(course.phases):
-        worths = ledgers.worth(course.model, course.x, state.ledger.legs, part, phase)
+        worths = ledgers.worth_of_blocks(course.model, course.x, state.ledger.legs, part, phase, reach)
         held = reach.none() if phase < course.still else reach
         phases.append(soft_labels(held, worths.add_(prior), course.y))
     return torch.stack(phases)
 
 
-def _settle(course: Course, state: Search, found: Return) -> None:
+def _settle(course: AnyCourse, reach: Reach, state: Search, found: Return) -> None:
     """Judge the round's plan, and move on."""
     state.history.append(found.judged.tolist())
     last = found.objective if state.last is None else state.last
     worse = found.objective > last
     if state.scale is None:
-        state.scale = _one_over_spread(course, found)
+        state.scale = _one_over_spread(course, reach, found)
     else:
         state.step = torch.where(worse, SHORTER * state.step, LONGER * state.step)
     better = found.judged < state.judged
@@ -91,11 +91,13 @@ def _settle(course: Course, state: Search, found: Return) -> None:
         state.ledger.fold(course.model.replica_axis)
 
 
-def _one_over_spread(course: Course, found: Return) -> Float[Tensor, "phases r"]:
+def _one_over_spread(course: AnyCourse, reach: Reach, found: Return) -> Float[Tensor, "phases r"]:
+    """Of each phase; where there are several workers, a row for each of them, all alike."""
     replicas = len(found.objective)
     one = torch.ones(len(found.legs), replicas, device=course.x.device)
     spreads = [
-        ledgers.worth(course.model, course.x, found.legs, one, phase).std((0, 1))
+        ledgers.worth_of_blocks(course.model, course.x, found.legs, one, phase, reach).std((0, 1))
         for phase in range(course.phases)
     ]
-    return 1 / torch.stack(spreads).clamp(min=1e-20)
+    workers = max(1, len(reach.blocks))
+    return (1 / torch.stack(spreads).clamp(min=1e-20)).repeat_interleave(workers, 0)

@@ -13,6 +13,7 @@ from torch import Tensor
 from turncoat.direction import Params
 from turncoat.models.stack import Model, take
 from turncoat.planning.costates import Leg
+from turncoat.planning.reach import Reach
 
 
 @dataclasses.dataclass
@@ -93,6 +94,19 @@ def worth(
             rows = slice(start, start + model.chunk)
             result[rows] += weight * model.scores(leg.params, x[rows], leg.direction)
     return result
+
+
+def worth_of_blocks(
+    model: Model, x: Tensor, legs: list[Leg], part: Float[Tensor, "legs r"], phase: int, reach: Reach
+) -> Float[Tensor, "n c r"]:
+    """The same where rows belong to several workers: a leg's phase then counts the workers within each phase."""
+    every = reach.each(len(x))
+    return torch.cat(
+        [
+            worth(model, x[rows], legs, part, phase * len(every) + worker)
+            for worker, (rows, _) in enumerate(every)
+        ]
+    )
 
 
 def _along(weight: Float[Tensor, " r"], like: Tensor, axis: int) -> Tensor:

@@ -50,7 +50,7 @@ class Planner:
             yield from self._try(tried)
         if not self.found_from:
             self._choose()
-        many = self.scene.sample(ROWS if self.scene.linear else NETWORK_ROWS)
+        many = self.scene.planned(ROWS if self.scene.linear else NETWORK_ROWS)
         if self.done < self.rounds:
             course, reach = self.view.course(many), self.scene.reach(many)
             assert self.state is not None
@@ -79,7 +79,7 @@ class Planner:
         return tuple(row[attacker] for row in self.state.history)
 
     def _try(self, rounds: int) -> Iterator[int]:
-        rows = self.scene.sample(FEW)
+        rows = self.scene.planned(FEW)
         course, reach = self.view.course(rows), self.scene.reach(rows)
         if self.state is None:
             self.state = starts.together(course, reach, self.scene)

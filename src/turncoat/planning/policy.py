@@ -39,11 +39,11 @@ class Policy:
     def soft_labels(
         self, x: Tensor, y: Int[Tensor, " n"], phase: int, reach: Reach
     ) -> Float[Tensor, "n c r"]:
-        """The plan's labels for these rows, as the model eats them."""
+        """The plan's labels for these rows, as the model eats them; with blocks, worker by worker."""
         seen = x if self.basis is None else x @ self.basis
         if phase < self.still:
             reach = reach.none()
-        worth = ledger.worth(self.model, seen, list(self.legs), self.weights, phase)
+        worth = ledger.worth_of_blocks(self.model, seen, list(self.legs), self.weights, phase, reach)
         return soft_labels(reach, worth.add_(self.prior[y]), y)
 
     def of(self, replicas: Int[Tensor, " s"]) -> "Policy":

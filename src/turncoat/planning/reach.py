@@ -15,18 +15,39 @@ HALVINGS = 50  # of the interval in which the price of a flip lies
 
 @dataclasses.dataclass(frozen=True)
 class Reach:
-    """``limit`` on each example's flipped mass, (n, r) or (1, r), and on the ``mass`` of all, per replica."""
+    """``limit`` on each example's flipped mass, (n, r) or (1, r), and on the ``mass`` of all, per replica.
+
+    Where rows belong to several workers, each with a budget of its own, ``blocks`` says which rows are whose, one
+    after the other, and ``mass`` has a row for each.
+    """
 
     limit: Float[Tensor, "_ r"]
-    mass: Float[Tensor, " r"]
+    mass: Float[Tensor, "*blocks r"]
+    blocks: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def total(self) -> Float[Tensor, " r"]:
+        """The mass of all rows together."""
+        return self.mass.sum(0) if self.blocks else self.mass
 
     def none(self) -> "Reach":
         """The same replicas while they flip nothing."""
-        return Reach(torch.zeros_like(self.limit), torch.zeros_like(self.mass))
+        return Reach(torch.zeros_like(self.limit), torch.zeros_like(self.mass), self.blocks)
 
     def times(self, count: int) -> "Reach":
         """The same reach for several stacks of these replicas, one after the other."""
-        return Reach(self.limit.repeat(1, count), self.mass.repeat(count))
+        return Reach(
+            self.limit.repeat(1, count), self.mass.repeat(*[1] * (self.mass.ndim - 1), count), self.blocks
+        )
+
+    def each(self, rows: int) -> list[tuple[slice, "Reach"]]:
+        """The rows of every budget, and what may be held on them."""
+        if not self.blocks:
+            return [(slice(0, rows), self)]
+        return [
+            (slice(*block), Reach(self.limit if len(self.limit) == 1 else self.limit[slice(*block)], mass))
+            for block, mass in zip(self.blocks, self.mass, strict=True)
+        ]
 
 
 def soft_labels(reach: Reach, worth: Float[Tensor, "n c r"], y: Int[Tensor, " n"]) -> Float[Tensor, "n c r"]:
@@ -39,7 +60,7 @@ def soft_labels(reach: Reach, worth: Float[Tensor, "n c r"], y: Int[Tensor, " n"
     others = (-worth).scatter(1, index, -torch.inf)
     odds = others.logsumexp(1)
     gain = odds + worth.gather(1, index).squeeze(1)  # log-odds of being flipped at no price
-    flipped = _priced(reach, gain)
+    flipped = torch.cat([_priced(own, gain[rows]) for rows, own in reach.each(len(y))])
     result = (others - odds.unsqueeze(1)).exp_().mul_(flipped.unsqueeze(1))
     return result.scatter_(1, index, (1 - flipped).unsqueeze(1))
 

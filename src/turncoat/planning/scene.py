@@ -1,6 +1,7 @@
 """What a planner knows: data, model, recipe, and what each of its attackers may hold."""
 
 import dataclasses
+import itertools
 import math
 
 import torch
@@ -13,8 +14,10 @@ from turncoat.models.curvature import sharpest
 from turncoat.models.stack import Model
 from turncoat.planning.aim import aim_of
 from turncoat.planning.basis import leading, shortened
+from turncoat.planning.by_messages import CrowdCourse
 from turncoat.planning.course import Course
 from turncoat.planning.reach import Reach
+from turncoat.planning.server import Server
 from turncoat.planning.timing import STEPS, Timing, timing
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
@@ -23,6 +26,8 @@ ROWS = 8000  # that a linear model is planned on
 FEW = 2500  # on which starts are compared
 NETWORK_ROWS = 3000
 MOST_STEPS = 240  # of a network's course
+MESSAGES, MOST_MESSAGES = 240, 600  # steps of a federation's course, where its training has as many
+AIMED = 4000  # rows on which a federation's aim is looked at
 STABLE = 1.2  # times one over the sharpest curvature: the longest step of a network's course
 
 
@@ -49,11 +54,18 @@ class Scene:
     once: bool = False
     at: str = "mean"
     last_rounds: int = 0  # in which alone it may flip; in all, if 0
+    server: Server | None = (
+        None  # of a federation: the hostile workers' rows are K, each with a budget of its own
+    )
 
     @property
     def linear(self) -> bool:
         """Whether the model's logits are linear in its parameters."""
         return self.model.curvature is not None
+
+    def planned(self, most: int) -> Int[Tensor, " m"]:
+        """The rows that a plan is made on: a sample, or some of each hostile worker's."""
+        return self.sample(most) if self.server is None else torch.cat(self.server.some(most))
 
     def sample(self, most: int) -> Int[Tensor, " m"]:
         """Some of the rows, drawn once: a smaller sample is the beginning of a larger one."""
@@ -61,7 +73,9 @@ class Scene:
         return order[: min(most, len(self.y))].to(self.y.device)
 
     def reach(self, rows: Int[Tensor, " m"] | None = None) -> Reach:
-        """What may be held on these rows, or on all."""
+        """What may be held on these rows, or on all; in a federation on rows of the hostile workers, one by one."""
+        if self.server is not None:
+            return self._of_workers(self.server, rows)
         n = len(self.y)
         flips, sizes = self.flips.double(), self.sizes.double()
         count = n if rows is None else len(rows)
@@ -71,6 +85,14 @@ class Scene:
         rank[self.order] = torch.arange(n, device=rank.device)
         own = (rank if rows is None else rank[rows]).unsqueeze(1) < self.sizes
         return Reach(own.float(), flips / sizes.clamp(min=1) * own.sum(0))
+
+    def _of_workers(self, server: Server, rows: Int[Tensor, " m"] | None) -> Reach:
+        sizes = [len(own) for own in server.shards[: server.hostile]]
+        counts = sizes if rows is None else server.count(rows)
+        share = torch.tensor(counts, dtype=torch.float64) / torch.tensor(sizes).clamp(min=1)
+        limit = torch.ones(1, len(self.sizes), device=self.y.device)
+        mass = server.flips.double() * share.to(server.flips.device).unsqueeze(1)
+        return Reach(limit, mass, tuple(itertools.pairwise(itertools.accumulate(counts, initial=0))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,9 +105,11 @@ class View:
     basis: Float[Tensor, "d m"] | None
     scale: Params | None
 
-    def course(self, rows: Int[Tensor, " m"]) -> Course:
-        """Training in expectation on these rows."""
+    def course(self, rows: Int[Tensor, " m"]) -> Course | CrowdCourse:
+        """Training in expectation on these rows; in a federation, by messages, with labels of these rows to plan."""
         scene = self.scene
+        if scene.server is not None:
+            return self._of_crowd(scene.server, rows)
         x, start = scene.x[rows], scene.start
         if self.basis is not None:
             x = x @ self.basis
@@ -105,14 +129,36 @@ class View:
             still=self.timing.still,
         )
 
+    def _of_crowd(self, server: Server, rows: Int[Tensor, " m"]) -> CrowdCourse:
+        scene = self.scene
+        looked = scene.sample(AIMED)
+        return CrowdCourse(
+            model=scene.model,
+            data=scene.x,
+            labels=scene.y,
+            own=rows,
+            blocks=scene.reach(rows).blocks,
+            server=server,
+            seen=looked,
+            aim=aim_of(scene.y[looked], scene.model.classes, scene.goal),
+            start=scene.start,
+            rate=self.rate,
+            phase_of=self.timing.phase_of,
+            looks=self.timing.looks,
+            seed=scene.seed,
+            weight_decay=scene.recipe.weight_decay if server.local_steps == 1 else 0.0,
+            still=self.timing.still,
+            fixed=scene.once,
+        )
+
 
 def view(scene: Scene) -> View:
-    """How a scene is planned: a linear model in its leading directions, a network in steps that are stable.
+    """How a scene is planned: a linear model in its leading directions, others and federations in stable steps.
 
     Raises:
         TurncoatError: for a network without second derivatives.
     """
-    if scene.model.curvature is not None:
+    if scene.model.curvature is not None and scene.server is None:
         when = timing(scene.recipe, scene.batches, scene.once, scene.at, last_rounds=scene.last_rounds)
         values, basis = leading(scene.x[scene.sample(ROWS)])
         short = shortened(scene.model.curvature * values, when.rate)
@@ -128,9 +174,14 @@ def view(scene: Scene) -> View:
             " set selection to 'optimal'"
         )
     recipe = scene.recipe
+    if scene.server is not None and scene.server.local_steps > 1:
+        # workers have stepped so often, by plain SGD, and the server takes what they made of it
+        rate = recipe.learning_rate * scene.server.local_steps
+        recipe = dataclasses.replace(recipe, learning_rate=rate, momentum=0.0, weight_decay=0.0)
     whole = recipe.passed(recipe.epochs, scene.batches)
     length = recipe.learning_rate / (1 - recipe.momentum) * recipe.epochs * (whole / recipe.epochs)
-    least = min(MOST_STEPS, max(STEPS, int(length * bend / STABLE) + 1))
-    when = timing(scene.recipe, scene.batches, scene.once, scene.at, least, scene.last_rounds)
+    base, most = (STEPS, MOST_STEPS) if scene.server is None else (MESSAGES, MOST_MESSAGES)
+    least = min(most, max(base, int(length * bend / STABLE) + 1))
+    when = timing(recipe, scene.batches, scene.once, scene.at, least, scene.last_rounds)
     # a longer training than so many stable steps is planned as if it ended after these
     return View(scene, when, min(when.rate, STABLE / max(bend, 1e-9)), None, None)

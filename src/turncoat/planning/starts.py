@@ -1,5 +1,7 @@
 """Where the search for a plan sets out from: it is not convex, and ends differ."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -8,16 +10,19 @@ from turncoat.attack.round import mean_gradient
 from turncoat.direction import Params, untargeted
 from turncoat.models.stack import expand, take
 from turncoat.planning import ledger as ledgers
-from turncoat.planning.costates import Leg, outcome
+from turncoat.planning.costates import Leg
 from turncoat.planning.course import Course, trajectory
 from turncoat.planning.descent import Search, begin, is_linear
 from turncoat.planning.ledger import Ledger
 from turncoat.planning.reach import Reach, soft_labels
 from turncoat.planning.scene import Scene
+from turncoat.planning.there_and_back import AnyCourse, outcome
 
 EVEN, ROUNDS, CLASSES = "random flips", "the attack round by round", "class by class"
+NEXT, QUIET = "every label to the next class", "few flips"
 SHARES = (0.5, 0.65, 0.8)  # of a class, relabelled; class after class
 TARGETS = 2  # classes that are tried as the label of all others
+FEW = 0.1  # share of the flips with which a start stays quiet: some rules throw out messages that stand out
 SOFT = 0.1  # share of a class-by-class start that is even, so that the search can leave it
 SHARP = 4.0  # spreads of a round's worths: how nearly a start flips what the attack round by round flips
 
@@ -25,14 +30,18 @@ Prior = Float[Tensor, "c c r"]
 
 
 def names(scene: Scene) -> tuple[str, ...]:
-    """The starts of a scene; where the goal is targeted random flips alone, as the others do not aim at a label."""
+    """The starts of a scene; where the goal is targeted those alone that aim at no other label than the next."""
+    if scene.server is not None:
+        return (EVEN, NEXT, QUIET, CLASSES) if scene.goal == "untargeted" else (EVEN, NEXT, QUIET)
     return (EVEN, ROUNDS, CLASSES) if scene.goal == "untargeted" else (EVEN,)
 
 
-def together(course: Course, reach: Reach, scene: Scene) -> Search:
+def together(course: AnyCourse, reach: Reach, scene: Scene) -> Search:
     """All starts of all attackers as one search, start after start."""
-    replicas = len(reach.mass)
+    replicas = len(reach.total)
     even = torch.zeros(course.model.classes, course.model.classes, replicas, device=course.x.device)
+    if not isinstance(course, Course):
+        return begin(torch.cat(_of_workers(course, reach, scene, even), 2), course)
     if len(names(scene)) == 1:
         return begin(even, course)
     priors = torch.cat([even, even, best_table(course, reach)], 2)
@@ -49,7 +58,27 @@ def together(course: Course, reach: Reach, scene: Scene) -> Search:
     return state
 
 
-def best_table(course: Course, reach: Reach) -> Prior:
+def _of_workers(course: AnyCourse, reach: Reach, scene: Scene, even: Prior) -> list[Prior]:
+    """The starts of a federation's plan, in the order of their names."""
+    classes = len(even)
+    odds = math.log((1 - FEW) / FEW * (classes - 1))
+    found = {
+        EVEN: even,
+        NEXT: to_the_next(classes).unsqueeze(2).expand_as(even).to(even),
+        QUIET: even - odds * torch.eye(classes).unsqueeze(2).to(even),
+    }
+    if CLASSES in names(scene):
+        found[CLASSES] = best_table(course, reach)
+    return [found[name] for name in names(scene)]
+
+
+def to_the_next(classes: int) -> Float[Tensor, "c c"]:
+    """Worths of labels by which nearly all flips go from a class to the next."""
+    table = torch.eye(classes).roll(1, 1)
+    return -((1 - SOFT) * table + SOFT / classes).log()
+
+
+def best_table(course: AnyCourse, reach: Reach) -> Prior:
     """For each attacker the class-by-class labels that harm most among some shares and targets."""
     targets = _targets(course.y, course.model.classes)
     tables = [class_by_class(course, reach, share, target) for share in SHARES for target in targets]
@@ -58,14 +87,14 @@ def best_table(course: Course, reach: Reach) -> Prior:
     soft = soft_labels(wide, priors[course.y], course.y)
     found = outcome(course, _held(course, soft))
     best = found.view(len(tables), -1).min(0).indices
-    return priors[:, :, best * len(reach.mass) + torch.arange(len(best), device=best.device)]
+    return priors[:, :, best * len(reach.total) + torch.arange(len(best), device=best.device)]
 
 
-def class_by_class(course: Course, reach: Reach, share: float, target: int) -> Prior:
+def class_by_class(course: AnyCourse, reach: Reach, share: float, target: int) -> Prior:
     """So much of one class after another relabelled as ``target`` until the budget is spent, as worths of labels."""
     y, classes = course.y, course.model.classes
     counts = torch.bincount(y, minlength=classes).double()
-    left = reach.mass.double().clone()
+    left = reach.total.double().clone()
     table = torch.eye(classes, dtype=torch.float64, device=left.device).unsqueeze(2).repeat(1, 1, len(left))
     for label in [*(c for c in range(classes) if c != target), target]:
         own = reach.limit if len(reach.limit) == 1 else reach.limit[y == label]
@@ -80,7 +109,7 @@ def class_by_class(course: Course, reach: Reach, share: float, target: int) -> P
 
 def round_by_round(course: Course, reach: Reach, scene: Scene) -> tuple[list[Leg], Float[Tensor, "legs r"]]:
     """The attack that is optimal in each round, trained in expectation: its scores, averaged over each phase."""
-    replicas, axis = len(reach.mass), course.model.replica_axis
+    replicas, axis = len(reach.total), course.model.replica_axis
     params = expand(course.start, replicas, axis)
     turns = _turns(course, scene)
     legs: list[Leg] = []
@@ -98,7 +127,7 @@ def round_by_round(course: Course, reach: Reach, scene: Scene) -> tuple[list[Leg
     return legs, torch.stack(weights) / counts.unsqueeze(1).to(course.x)
 
 
-def _held(course: Course, soft: Float[Tensor, "n c r"]) -> Float[Tensor, "phases n c r"]:
+def _held(course: AnyCourse, soft: Float[Tensor, "n c r"]) -> Float[Tensor, "phases n c r"]:
     """The same soft labels in every phase in which something is flipped."""
     if not course.still:
         return soft.unsqueeze(0).expand(course.phases, -1, -1, -1)

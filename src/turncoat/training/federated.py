@@ -17,6 +17,7 @@ from turncoat.federation.in_training import mean_statistics, sent_in_training
 from turncoat.federation.messages import example_norms, unpack
 from turncoat.federation.visibility import SIGNS, label_shift, signs
 from turncoat.models.stack import moved
+from turncoat.planning.server import Server
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training.in_training import note_objectives, of_workers
@@ -62,6 +63,27 @@ class Federated:
             own = torch.stack([all_rows[some] for all_rows, some in zip(rounds, who, strict=True)])
             sample = Sample(crowd, own, who)
         return Rows(task.x, task.y, crowd.order, sizes, blocks, crowd.honest, sample)
+
+    def server(self, task: Task, threats: Sequence[Threat]) -> Server:
+        """What attackers that plan know of the workers and of the server: its rule only if they are aware."""
+        crowd, first = self.crowd, threats[0]
+        hostile = crowd.federation.hostile
+        shards = crowd.shards
+        if first.knowledge != "omniscient":  # its own workers' data, in the place of the others' too
+            own = tuple(torch.arange(start, stop, device=task.y.device) for start, stop in crowd.blocks)
+            shards = tuple(own[i % hostile] for i in range(len(shards)))
+        sizes = [len(shard) for shard in shards[:hostile]]
+        flips = torch.tensor([[threat.allowance(size) for threat in threats] for size in sizes])
+        beta = crowd.federation.worker_momentum
+        return Server(
+            shards=shards,
+            flips=flips.to(task.y.device),
+            rule=crowd.update if first.aware else crowd.average,
+            # a running mean scatters as little as a batch of so many more examples
+            batch=round(crowd.batch * (1 + beta) / (1 - beta)),
+            present=crowd.federation.present,
+            local_steps=crowd.federation.local_steps,
+        )
 
     def step(self, task: Task, state: RunState, rows: Int[Tensor, "w b"]) -> None:
         """All replicas take one step on the messages of the workers that take part."""

@@ -85,8 +85,9 @@ IDLE = (
     ),
     Idle(
         ("aware",),
-        lambda threat, recipe, federation: is_planned(threat.selection),
-        "selection 'planned' looks at neither aggregators nor defences; set selection to 'optimal'",
+        lambda threat, recipe, federation: is_planned(threat.selection) and federation.aggregator == "mean",
+        "selection 'planned' looks through a server's aggregator alone, and that is the mean; give workers and another"
+        " aggregator, or set selection to 'optimal'",
     ),
     Idle(
         ("aware",),

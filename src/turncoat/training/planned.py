@@ -64,11 +64,17 @@ class Planned:
         """One attacker's labels in a round, block by block of the rows it may write to."""
         column = self.replicas.index(replica)
         scene = self.planner.scene
+        if scene.server is not None:
+            soft_of_all = self._of_workers(turn, column, rows)
         for start, stop in parts:
             own = rows.order[start:stop]
             labels, allowance = rows.y[own], threat.allowance(stop - start)
             limit = 1.0 if scene.fixed else threat.writable(len(rows.y)) / len(rows.y)
-            if len(scene.y) == len(rows.y):
+            if scene.server is not None:
+                soft = soft_of_all[start:stop]
+                flipped = len(own) - float(soft.gather(1, labels.unsqueeze(1)).sum())
+                flips = min(float(allowance), flipped)
+            elif len(scene.y) == len(rows.y):
                 soft, flips = self._known(turn, column, own, allowance)
             else:
                 soft, flips = self._guessed(turn, column, rows, own, limit, allowance)
@@ -77,6 +83,16 @@ class Planned:
                 yield start, stop, fixed_flips(soft, labels, allowance, draw)
             else:
                 yield start, stop, drawn_flips(soft, labels, limit, flips, draw)
+
+    def _of_workers(self, turn: int, column: int, rows: Rows) -> Float[Tensor, "m c"]:
+        """Soft labels of all rows of the hostile workers, in their order."""
+        scene, policy = self.planner.scene, self.planner.policy
+        phase = policy().phase(turn)
+        if phase != self._phase or self._soft is None:
+            own = rows.order[: int(rows.sizes.max())]
+            self._soft = policy().soft_labels(rows.x[own], rows.y[own], phase, scene.reach())
+            self._phase = phase
+        return self._soft[:, :, column]
 
     def _known(
         self, turn: int, column: int, own: Int[Tensor, " m"], allowance: int
@@ -131,7 +147,10 @@ def _plans(threat: Threat) -> bool:
 
 def _kind(threat: Threat) -> tuple[object, ...]:
     seen = threat.write_access if threat.knowledge != "omniscient" else None
-    return (threat.goal, threat.placement, threat.knowledge, threat.selection, threat.last_rounds, seen)
+    return (
+        *(threat.goal, threat.placement, threat.knowledge, threat.aware),
+        *(threat.selection, threat.last_rounds, seen),
+    )
 
 
 def _scene(task: Task, replicas: list[int]) -> Scene:
@@ -171,6 +190,7 @@ def _scene(task: Task, replicas: list[int]) -> Scene:
         once=once,
         at=PLANS[str(first.selection)],
         last_rounds=first.last_rounds,
+        server=task.way.server(task, threats),
     )
 
 

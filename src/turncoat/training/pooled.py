@@ -59,6 +59,9 @@ class Pooled:
         x = task.x if is_planned(threats[0].selection) else task.fed
         return Rows(x, task.y, order, writable(threats, n, task.x.device))
 
+    def server(self, task: Task, threats: Sequence[Threat]) -> None:
+        """No workers, so no messages to plan for."""
+
     def step(self, task: Task, state: RunState, rows: Int[Tensor, " b"]) -> None:
         """One step on a mini-batch, with the attacker's turn in it or with the labels of the round."""
         take = attacked_step if task.schedule == "step" else plain_step

@@ -16,6 +16,7 @@ from turncoat.direction import Params
 from turncoat.federation.aware import Sample
 from turncoat.models.columns import Columns
 from turncoat.models.stack import Model, expand, moved
+from turncoat.planning.server import Server
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
@@ -84,6 +85,9 @@ class Way(Protocol):
 
     def pool(self, task: "Task", threats: Sequence[Threat], epoch: int) -> Rows:
         """All examples, in the order from which these threats, which decide alike, cut what they may write to."""
+
+    def server(self, task: "Task", threats: Sequence[Threat]) -> Server | None:
+        """The federation as these threats, which know the same, plan against it; None where there is none."""
 
     def step(self, task: "Task", state: "RunState", rows: Tensor) -> None:
         """Take one step of every replica on these rows, the attacker's turn in it with schedule "step"."""
