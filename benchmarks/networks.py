@@ -21,6 +21,7 @@ from torch.func import functional_call, grad, vmap
 from turncoat import Recipe, Threat, from_arrays, models
 from turncoat.losses import residual
 from turncoat.models.cnn import channels_last
+from turncoat.models.products import has_bfloat16
 from turncoat.models.stack import Model, expand
 from turncoat.training import task
 from turncoat.training.loop import begin_epoch
@@ -191,12 +192,13 @@ def scoring(name: str, shape: tuple[int, ...], device: str) -> Timed:
     return {f"{name}_forward": (forward, count), f"{name}_scores": (scores, count)}
 
 
-def turn(name: str, device: str) -> Timed:
+def turn(name: str, device: str, precision: str = "float32") -> Timed:
     """An attacker's turn that may write to all rows and flips a quarter, and an epoch of training, on CIFAR's shape."""
     every = data(IMAGES["cifar10"])
     some = dataclasses.replace(every, x=every.x[:TURN], y=every.y[:TURN])
     made = material(models.build(name, some), some, device)
-    run = stack_run(made, Recipe(epochs=1, batch_size=BATCH), 0, (Threat(1.0, 0.25),))
+    recipe = Recipe(epochs=1, batch_size=BATCH, precision=precision)
+    run = stack_run(made, recipe, 0, (Threat(1.0, 0.25),))
     state = task.start(run.task)
     begin_epoch(run.task, state)
     rows = torch.randperm(TURN, generator=torch.Generator().manual_seed(0)).to(device)
@@ -206,8 +208,8 @@ def turn(name: str, device: str) -> Timed:
             plain_step(run.task, state, few)
 
     return {
-        f"{name}_attack": (lambda: begin_epoch(run.task, state), TURN),
-        f"{name}_epoch": (epoch, TURN),
+        f"{name}_{precision}_attack": (lambda: begin_epoch(run.task, state), TURN),
+        f"{name}_{precision}_epoch": (epoch, TURN),
     }
 
 
@@ -234,7 +236,10 @@ def measure(repeats: int, device: str) -> dict[str, float]:
     timed = scoring("mlp", (1, 28, 28), device)
     timed |= scoring("cnn", (3, 32, 32), device) | scoring("vit", (3, 32, 32), device)
     passes = best(timed, max(3, repeats // 3), device)
-    turns = {k: v for name in ("cnn", "vit") for k, v in best(turn(name, device), 3, device).items()}
+    transformer = turn("vit", device)
+    low = device != "cpu" or has_bfloat16(torch.device(device))
+    transformer |= turn("vit", device, "bfloat16") if low else {}
+    turns = best(turn("cnn", device), 3, device) | best(transformer, 3, device)
     for side, shape in IMAGES.items():
         steps |= best(convolutional(side, shape, device), max(3, repeats // 6), device)
     return {
@@ -250,15 +255,27 @@ def measure(repeats: int, device: str) -> dict[str, float]:
         "vit_scores_over_forward": passes["vit_scores"] / passes["vit_forward"],
         "vit_forward_us": passes["vit_forward"],
         **{
-            f"{name}_attack_over_epoch": turns[f"{name}_attack"] / turns[f"{name}_epoch"]
+            f"{name}_attack_over_epoch": turns[f"{name}_float32_attack"] / turns[f"{name}_float32_epoch"]
             for name in ("cnn", "vit")
         },
+        **(in_bfloat16(turns) if low else {}),
         **{f"{name}_us": value for name, value in steps.items() if name.startswith("cnn")},
         **{
             f"cnn_{side}_speedup_over_{other}": steps[f"cnn_{side}_{other}"] / steps[f"cnn_{side}_stack"]
             for side in IMAGES
             for other in ("loop", "vmap", "grouped")
         },
+    }
+
+
+def in_bfloat16(turns: dict[str, float]) -> dict[str, float]:
+    """The transformer in bfloat16 against itself and against float32."""
+    attack, epoch = (turns[f"vit_bfloat16_{part}"] for part in ("attack", "epoch"))
+    return {
+        "vit_bf16_attack_over_epoch": attack / epoch,
+        "vit_bf16_attack_over_f32_epoch": attack / turns["vit_float32_epoch"],
+        "vit_bf16_over_f32_attack": turns["vit_float32_attack"] / attack,
+        "vit_bf16_over_f32_epoch": turns["vit_float32_epoch"] / epoch,
     }
 
 

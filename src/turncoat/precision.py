@@ -1,16 +1,24 @@
 """In which numbers the products of a training step are taken.
 
 With "bfloat16" both factors of a product are rounded to 8 bits, and so is its result: in every step, and in the rounds
-of attackers, who look at the features that are trained on. Parameters, updates and what a loss makes of logits stay in
-float32, and so do plans, targets' and surrogates' scores before training, and the evaluation.
+of attackers, who look at the features that are trained on. Of transformers all that lies between features and logits is
+in bfloat16, and so are the gradients of a batch. Parameters, updates, sums over batches and what a loss makes of logits
+stay in float32, and so do plans, targets' and surrogates' scores before training, and the evaluation.
 """
 
 from turncoat.errors import TurncoatError
 
 FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
-FAMILIES = ("logistic", "mlp")  # of models whose steps have such products
+FAMILIES = ("logistic", "mlp", "vit")  # of models whose steps have such products
 
 _STAY = "leave precision out"
+
+
+def _family(model: str) -> str:
+    """What comes before a size: ``mlp`` of mlp:64, ``vit`` of vit-tiny; a module of one's own is none."""
+    return (
+        model if ":" in model and not model.startswith("mlp:") else model.partition(":")[0].partition("-")[0]
+    )
 
 
 def obstacle(defended: bool, federated: bool, model: str | None = None) -> str:
@@ -19,7 +27,7 @@ def obstacle(defended: bool, federated: bool, model: str | None = None) -> str:
         return "workers send messages in float32"
     if defended:
         return "a defence's learner steps in float32"
-    if model is not None and model.partition(":")[0] not in FAMILIES:
+    if model is not None and _family(model) not in FAMILIES:
         return f"model {model!r} trains in float32"
     return ""
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.choosing import prefix, segments
+from turncoat.attack.choosing import prefix
 from turncoat.direction import Params
 from turncoat.losses import swap
 from turncoat.models.learned import residuals
@@ -57,23 +57,19 @@ def gradient_change(
     """What the flips add to the mean gradient over ``n`` examples."""
     total = zeros(moved(model, params))
     dtype = next(iter(params.values())).dtype
-    for rows, active in segments(sizes, len(members), model.chunk):
+    flipped = (old != new).any(1).nonzero().squeeze(1)
+    for rows in flipped.split(model.chunk) if len(flipped) else ():
+        active = int((sizes > rows[0]).sum())  # replicas are sorted by falling size
         before, after = old[rows, :active], new[rows, :active]
-        touched = (before != after).any(1)
-        if not touched.any():
-            continue
         mine = prefix(params, active, model.replica_axis)
         part = zeros(moved(model, mine))
-        own = x.index_select(0, members[rows][touched])
+        own = x.index_select(0, members[rows])
         if model.loss.plain:
-            rest, pull = (
-                swap(before[touched], after[touched], model.classes, dtype),
-                model.pullback(mine, own),
-            )
+            rest, pull = swap(before, after, model.classes, dtype), model.pullback(mine, own)
         else:
             logits, pull = model.forward(mine, own)
-            rest = residuals(model, mine, own, logits, after[touched])
-            rest -= residuals(model, mine, own, logits, before[touched])
+            rest = residuals(model, mine, own, logits, after)
+            rest -= residuals(model, mine, own, logits, before)
         pull(rest, part, 1.0 / n)
         for name, value in part.items():
             total[name].narrow(model.replica_axis[name], 0, active).add_(value)

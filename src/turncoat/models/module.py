@@ -63,7 +63,11 @@ def module_stack(
             for key in (*trained, *kept)
         }
 
-    logits = stacked(functional(module))
+    call = stacked(functional(module))
+
+    def logits(params: Params, x: Tensor) -> Tensor:
+        return _whole(call(_low(params, x), x))
+
     in_training = None
     if parts:
         in_training = TrainingMode(
@@ -153,11 +157,11 @@ def _forward(
 ) -> tuple[Tensor, Pullback]:
     # copies: the caller may step the parameters in place before the last replica is pulled back
     if x.is_cuda:
-        leaves, still = _leaves(params, kept)
+        leaves, still = _leaves(params, kept, x.dtype)
         with torch.enable_grad():
             out = stacked(call, own)(leaves | still, x)
-        return out.detach(), lambda residual, into, weight: _pull(leaves, out, residual, into, weight)
-    split = [_leaves(one, kept) for one in each(params)]
+        return _whole(out.detach()), lambda residual, into, weight: _pull(leaves, out, residual, into, weight)
+    split = [_leaves(one, kept, x.dtype) for one in each(params)]
     with torch.enable_grad():
         outs = [call(leaf | still, x[j] if own else x) for j, (leaf, still) in enumerate(split)]
 
@@ -165,27 +169,44 @@ def _forward(
         for j, ((leaf, _), out) in enumerate(zip(split, outs, strict=True)):
             _pull(leaf, out, residual[:, :, j], {name: into[name][j] for name in leaf}, weight)
 
-    return torch.stack([out.detach() for out in outs], 2), pull
+    return _whole(torch.stack([out.detach() for out in outs], 2)), pull
 
 
-def _leaves(params: Params, kept: tuple[str, ...]) -> tuple[Params, Params]:
-    """Copies of which gradients are taken, and the statistics, which have none."""
-    leaves = {name: v.detach().clone().requires_grad_() for name, v in params.items() if name not in kept}
+def _leaves(params: Params, kept: tuple[str, ...], dtype: torch.dtype) -> tuple[Params, Params]:
+    """Copies of which gradients are taken, in the numbers of a pass, and the statistics, which have none."""
+    own = {name: v.detach() for name, v in params.items() if name not in kept}
+    if dtype == torch.bfloat16:
+        leaves = {name: v.to(dtype).requires_grad_() for name, v in own.items()}
+    else:
+        leaves = {name: v.clone().requires_grad_() for name, v in own.items()}
     return leaves, {name: params[name] for name in kept}
 
 
+def _low(params: Params, x: Tensor) -> Params:
+    """The parameters in bfloat16 where the features are; they stay as they are otherwise."""
+    if x.dtype != torch.bfloat16:
+        return params
+    return {name: value.to(x.dtype) for name, value in params.items()}
+
+
+def _whole(values: Tensor) -> Tensor:
+    """In float32 where a pass was in bfloat16."""
+    return values.float() if values.dtype == torch.bfloat16 else values
+
+
 def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: float) -> None:
-    found = torch.autograd.grad(out, list(leaf.values()), residual, allow_unused=True)
+    found = torch.autograd.grad(out, list(leaf.values()), residual.to(out.dtype), allow_unused=True)
     for name, gradient in zip(leaf, found, strict=True):
         if gradient is not None:
             into[name].add_(gradient, alpha=weight)
 
 
 def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
+    params, direction = _low(params, x), _low(direction, x)
     if x.is_cuda:
-        return directional(stacked(call), params, x, direction)[1]
+        return _whole(directional(stacked(call), params, x, direction)[1])
     pairs = zip(each(params), each(direction), strict=True)
-    return torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2)
+    return _whole(torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2))
 
 
 def _hessian_product(
@@ -200,7 +221,7 @@ def _hessian_product(
 ) -> None:
     """Reverse mode twice: the gradient of what the gradient is along ``v``."""
     for j, (one, along) in enumerate(zip(each(params), each(v), strict=True)):
-        leaves, still = _leaves(one, kept)
+        leaves, still = _leaves(one, kept, x.dtype)
         wanted = list(leaves.values())
         with torch.enable_grad(), plain_kernels():
             logits = call(leaves | still, x)

@@ -32,6 +32,7 @@ GAINS = {
     ("cifar10", "logistic"): 1.7,
     ("cifar10", "mlp"): 2.0,
     ("cifar100", "logistic"): 2.5,
+    ("cifar10", "vit"): 1.8,
 }
 USUAL_GAIN = 1.5
 USUAL = 100.0
