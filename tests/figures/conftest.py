@@ -1,15 +1,20 @@
 import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
 
 import near_cells
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import turncoat
 from turncoat import Recipe, Threat
 from turncoat.certificates.certify import hold
 from turncoat.certificates.seen_from_above import undefended, voters_attacked
 from turncoat.federation.federation import POOLED
+from turncoat.figures import FIGURES
 from turncoat.figures.certificate import Reached
 from turncoat.figures.plan import Drawn
 from turncoat.figures.reach import Near, near_anew
@@ -105,3 +110,22 @@ def near_rows() -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def near(near_rows) -> Near:
     return near_anew(near_rows, None, near_cells.quiet, budgets=(0.2, 1.0))
+
+
+@pytest.fixture(scope="session")
+def frames(curves, matrix_curves, defended_curves, reached, messages, drawn_plan, near) -> dict[str, Any]:
+    """What each figure is drawn from."""
+    return dict.fromkeys(FIGURES, curves) | {
+        "matrix": matrix_curves,
+        "defences": defended_curves,
+        "certificate": reached,
+        "visibility": messages,
+        "plan": drawn_plan,
+        "reach": near,
+    }
+
+
+@pytest.fixture(scope="session")
+def plainly(frames) -> Callable[[str], Figure]:
+    """Each figure without choices, drawn once; nobody changes it."""
+    return functools.cache(lambda name: FIGURES[name].draw(frames[name]))

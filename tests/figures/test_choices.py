@@ -18,8 +18,8 @@ def test_every_figure_has_one_line_of_help():
         assert "where" in spec.choices or spec.make is not None
 
 
-def test_captions_say_setting_statistic_and_seeds(curves):
-    text = caption_of(FIGURES["budget"].draw(curves))
+def test_captions_say_setting_statistic_and_seeds(curves, plainly):
+    text = caption_of(plainly("budget"))
     for part in ("digits (unit scale)", "logistic", "12 epochs", "batch 64", "learning rate 0.2", "3 seeds"):
         assert part in text
     assert "mean of the last 10 % of epochs" in text
@@ -30,16 +30,16 @@ def test_captions_say_setting_statistic_and_seeds(curves):
 
 
 @pytest.mark.parametrize("name", ["budget", "epochs", "harm", "difference"])
-def test_one_seed_has_no_interval_and_the_caption_says_so(curves, name):
-    assert "Student's 95 % interval" in caption_of(FIGURES[name].draw(curves))
+def test_one_seed_has_no_interval_and_the_caption_says_so(curves, plainly, name):
+    assert "Student's 95 % interval" in caption_of(plainly(name))
     alone = caption_of(FIGURES[name].draw(curves[curves["seed"] == 0]))
     assert "One seed has no interval" in alone
     assert name != "harm" or "surely harms more than random flips in 0 and less in 0" in alone
 
 
 @pytest.mark.parametrize("name", ["budget", "heatmap", "difference", "epochs", "spread", "harm"])
-def test_captions_warn_of_a_clean_model_that_learned_nothing(curves, name):
-    assert "no-skill" not in caption_of(FIGURES[name].draw(curves))
+def test_captions_warn_of_a_clean_model_that_learned_nothing(curves, plainly, name):
+    assert "no-skill" not in caption_of(plainly(name))
     blind = curves.assign(accuracy=curves["accuracy"].where(curves["write_access"] > 0, curves["chance"]))
     assert "Warning no-skill: the clean model is no better than" in caption_of(FIGURES[name].draw(blind))
 
@@ -84,10 +84,10 @@ def test_a_rule_is_chosen_among_several(curves):
     assert "random untargeted k=0.8" in gids(figure)
 
 
-def test_random_flips_stored_once_per_goal_count_once(curves):
+def test_random_flips_stored_once_per_goal_count_once(curves, plainly):
     random = curves[curves["selection"] == "random"]
     twice = pd.concat([curves, random.assign(goal="targeted")])
-    assert caption_of(FIGURES["budget"].draw(twice)) == caption_of(FIGURES["budget"].draw(curves))
+    assert caption_of(FIGURES["budget"].draw(twice)) == caption_of(plainly("budget"))
 
 
 def test_random_flips_alone_can_be_drawn(curves):
@@ -190,7 +190,7 @@ def test_visibility_refuses_what_it_cannot_compare(messages):
         FIGURES["visibility"].draw(two)
 
 
-def test_visibility_leaves_out_what_is_not_finite_and_clean_runs(messages):
+def test_visibility_leaves_out_what_is_not_finite_and_clean_runs(messages, plainly):
     norm = messages["norm"].where(messages.index != 7, np.inf)
     assert "1 messages that are not finite are left out" in caption_of(
         FIGURES["visibility"].draw(messages.assign(norm=norm))
@@ -201,14 +201,14 @@ def test_visibility_leaves_out_what_is_not_finite_and_clean_runs(messages):
     figure = FIGURES["visibility"].draw(
         pd.concat([attacked, clean, random], ignore_index=True), where={"selection": "optimal"}
     )
-    alone = FIGURES["visibility"].draw(messages)
+    alone = plainly("visibility")
     assert figure.axes[0].get_title(loc="left") == alone.axes[0].get_title(loc="left")
 
 
-def test_small_budgets_get_a_logarithmic_axis(curves):
+def test_small_budgets_get_a_logarithmic_axis(curves, plainly):
     small = curves.assign(write_access=curves["write_access"].replace(0.2, 0.001))
     assert FIGURES["budget"].draw(small).axes[0].get_xscale() == "log"
-    assert FIGURES["budget"].draw(curves).axes[0].get_xscale() == "linear"
+    assert plainly("budget").axes[0].get_xscale() == "linear"
 
 
 def test_drawing_leaves_matplotlib_as_it_was(curves):

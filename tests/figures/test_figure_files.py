@@ -1,64 +1,90 @@
+import functools
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from turncoat import TurncoatError
-from turncoat.figures import FIGURES, caption_of, draw
+from turncoat import TurncoatError, figures
+from turncoat.figures import FIGURES, caption_of, draw, files
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
-@pytest.fixture
-def frames(curves, matrix_curves, defended_curves, reached, messages, drawn_plan, near):
-    return dict.fromkeys(FIGURES, curves) | {
-        "matrix": matrix_curves,
-        "defences": defended_curves,
-        "certificate": reached,
-        "visibility": messages,
-        "plan": drawn_plan,
-        "reach": near,
-    }
+class Made:
+    """A picture that ``draw`` makes as a .png, and its figure to write with other endings."""
+
+    def __init__(self, name, rows, folder, monkeypatch):
+        self.folder = folder
+
+        def save(figure, path):
+            figure.draw_without_rendering()  # the layout of the first pass decides the ticks of the second
+            self.figure, self.tight = figure, figure.get_tightbbox()
+            files.save(figure, path)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(figures, "files", SimpleNamespace(save=save))
+            draw(name, rows, folder / "picture.png")
+
+    def file(self, ending):
+        path = self.folder / f"picture{ending}"
+        if not path.exists():
+            files.save(self.figure, path)
+        return path
+
+
+@pytest.fixture(scope="module")
+def made(frames, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        yield functools.cache(
+            lambda name, copies=0: Made(
+                name, frames[name].copy() if copies else frames[name], tmp_path_factory.mktemp(name), patch
+            )
+        )
 
 
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("ending", MAGIC)
-def test_every_figure_is_written_in_every_format(frames, name, ending, tmp_path):
-    path = tmp_path / f"picture{ending}"
-    draw(name, frames[name], path)
+def test_every_figure_is_written_in_every_format(made, name, ending):
+    path = made(name).file(ending)
     assert path.read_bytes().startswith(MAGIC[ending])
-    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert {p.suffix for p in path.parent.iterdir()} <= MAGIC.keys()
     if ending == ".png":
         pixels = imread(path)
         assert pixels.shape[1] >= 1000
         assert pixels[..., :3].std() > 0.05
 
 
+@pytest.mark.parametrize("ending", MAGIC)
+def test_the_ending_decides_the_format(curves, ending, tmp_path):
+    path = tmp_path / f"picture{ending}"
+    draw("budget", curves, path)
+    assert path.read_bytes().startswith(MAGIC[ending])
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize("name", ["budget", "heatmap", "visibility"])
 @pytest.mark.parametrize("ending", MAGIC)
-def test_the_same_rows_give_the_same_bytes(frames, name, ending, tmp_path):
-    first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
-    draw(name, frames[name], first)
-    draw(name, frames[name].copy(), second)
-    assert first.read_bytes() == second.read_bytes()
+def test_the_same_rows_give_the_same_bytes(made, name, ending):
+    first, second = made(name), made(name, copies=1)
+    assert first.figure is not second.figure
+    assert first.file(ending).read_bytes() == second.file(ending).read_bytes()
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_nothing_sticks_out_of_the_picture(frames, name):
-    figure = FIGURES[name].draw(frames[name])
-    figure.draw_without_rendering()  # the layout of the first pass decides the ticks of the second
-    tight = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
+def test_nothing_sticks_out_of_the_picture(made, name):
+    tight = made(name).tight
+    width, height = made(name).figure.get_size_inches()
     assert tight.x0 > -0.01
     assert tight.y0 > -0.01
     assert tight.x1 < width + 0.01
     assert tight.y1 < height + 0.01
 
 
-def test_a_caption_can_be_left_to_the_text(curves):
-    with_caption = FIGURES["budget"].draw(curves)
+def test_a_caption_can_be_left_to_the_text(curves, plainly):
+    with_caption = plainly("budget")
     without = FIGURES["budget"].draw(curves, captioned=False)
     assert caption_of(without) == caption_of(with_caption)
     assert without.get_size_inches()[1] < with_caption.get_size_inches()[1]
