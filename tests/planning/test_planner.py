@@ -128,15 +128,15 @@ def test_a_plan_harms_more_than_the_optimum_of_each_round(digits):
     assert table.loc["planned", "accuracy.mean"] < table.loc["optimal", "accuracy.mean"] - 0.05
 
 
-def test_a_plan_for_the_end_is_at_least_as_strong_there(digits):
-    recipe = Recipe(epochs=10, learning_rate=0.2)
-    threats = [Threat(0.3, 1.0, selection=s) for s in ("planned", "planned:last")]
-    results = train(digits, threats=threats, seeds=range(2), recipe=recipe)
+def test_a_plan_for_the_end_is_stronger_there(multi):
+    recipe = Recipe(epochs=20, learning_rate=0.5, batch_size=70)  # of which "planned" aims at the last two
+    threats = [Threat(1.0, 0.3, selection=s) for s in ("planned", "planned:last")]
+    results = train(multi, threats=threats, seeds=range(2), recipe=recipe)
     mean, last = (
-        np.mean([run.curve("train_accuracy")[-1] for run in results.runs if run.threat == threat])
+        np.array([run.curve("train_accuracy")[-1] for run in results.runs if run.threat == threat])
         for threat in threats
     )
-    assert last < mean + 0.02
+    assert (last < mean - 0.05).all()
 
 
 @pytest.mark.parametrize("selection", ["planned", "planned:last"])
