@@ -11,8 +11,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int64
 from pandas.api import types
-from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder
 
 from turncoat.data.checks import first_not_finite
 from turncoat.data.origin import LEFT_OUT, Column
@@ -129,6 +127,8 @@ def _number(path: Path, name: str, column: pd.Series, fitted: Int64[np.ndarray, 
     _refuse_infinite(path, name, values, gaps)
     told = ["a date, in days since 1970"] if kind == "date" else []
     if gaps.any():
+        from sklearn.impute import SimpleImputer
+
         median = SimpleImputer(strategy="median", keep_empty_features=True).fit(values[fitted])
         values = median.transform(values)
         filled = f"the training part's median {median.statistics_[0]:.6g}"
@@ -150,6 +150,8 @@ def _dates(column: pd.Series) -> Float[np.ndarray, "n 1"]:
 
 
 def _text(name: str, column: pd.Series, fitted: Int64[np.ndarray, " f"]) -> Encoded:
+    from sklearn.preprocessing import OneHotEncoder
+
     gaps = int(column.isna().sum())
     words = column.astype(object).where(column.notna(), GAP).astype(str).to_numpy(dtype=object).reshape(-1, 1)
     encoder = OneHotEncoder(

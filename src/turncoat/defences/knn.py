@@ -2,7 +2,6 @@
 
 import torch
 from jaxtyping import Bool, Int, Integer
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 AT_ONCE = 1 << 24  # labels looked up at a time
@@ -10,6 +9,8 @@ AT_ONCE = 1 << 24  # labels looked up at a time
 
 def neighbours(x: Tensor, count: int) -> Int[Tensor, "n k"]:
     """The ``count`` nearest other rows of each row, by Euclidean distance of the features."""
+    from sklearn.neighbors import NearestNeighbors
+
     flat = x.flatten(1).cpu().numpy()
     index = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(flat)
     found = index.kneighbors(return_distance=False)  # of the rows themselves: none is its own neighbour

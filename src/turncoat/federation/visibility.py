@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Integer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
 
 SIGNS = ("norm", "cosine", "example_norm", "label_shift")
@@ -52,6 +50,8 @@ def summarise(samples: Float[np.ndarray, "t w s"], hostile: int) -> dict[str, fl
     rate at 1 % false positives of the linear mix, the best logistic regression on the signs of all rounds.
     ``label_shift`` is the mean of the hostile workers' own, in their batches. A sign that nobody measured is NaN.
     """
+    from sklearn.metrics import roc_curve
+
     if not 0 < hostile < samples.shape[1]:
         return {}
     table = samples.reshape(-1, samples.shape[2])
@@ -76,11 +76,15 @@ def summarise(samples: Float[np.ndarray, "t w s"], hostile: int) -> dict[str, fl
 
 
 def _auc(is_hostile: np.ndarray, values: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
     area = float(roc_auc_score(is_hostile, values))
     return max(area, 1 - area)
 
 
 def _linear_mix(table: np.ndarray, is_hostile: np.ndarray) -> np.ndarray:
+    from sklearn.linear_model import LogisticRegression
+
     scaled = np.column_stack([np.log(np.maximum(table[:, 0], 1e-30)), table[:, 1]])
     scaled = (scaled - scaled.mean(0)) / np.maximum(scaled.std(0), 1e-12)
     values: np.ndarray = LogisticRegression().fit(scaled, is_hostile).decision_function(scaled)

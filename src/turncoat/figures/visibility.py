@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from sklearn.metrics import roc_auc_score
 
 from turncoat import errors
 from turncoat.analysis.estimate import estimate
@@ -60,6 +59,8 @@ def _ratio(run: pd.DataFrame) -> float:
 
 
 def _auc(runs: Sequence[pd.DataFrame], sign: str) -> float:
+    from sklearn.metrics import roc_auc_score
+
     areas = [float(roc_auc_score(run["is_hostile"].astype(bool), run[sign])) for run in runs]
     return estimate(max(area, 1 - area) for area in areas).mean
 
