@@ -59,7 +59,7 @@ REFUSED = {
     "attack --workers 3 --hostile 1 --partition shards": "needs a number above 0 after the colon",
     "attack --write-access 0.5 --aware": "--aware True would do nothing: optimizer 'sgd' steps along",
     "attack --write-access 0.5 --precision half": "unknown precision 'half'",
-    "attack --write-access 0.5 --precision bfloat16 --model vit": "trains in float32: leave --precision out, or set",
+    "attack --write-access 0.5 --precision bfloat16 --model cnn": "trains in float32: leave --precision out, or set",
     "attack --write-access 0.5 --precision bfloat16 --defence gce:0.7": "in float32: leave --precision out, or leave",
     "attack --workers 3 --hostile 1 --precision bfloat16": "in float32: leave --precision out, or leave --workers",
     "attack --write-access 0.5 --lr-schedule cosin": "did you mean 'cosine'?",
