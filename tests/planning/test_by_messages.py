@@ -272,6 +272,16 @@ def test_it_harms_far_more_than_the_strongest_rule_known_before(digits):
     assert table["planned"] < table["cyclic"] - 0.04
 
 
+def test_workers_that_train_with_another_loss_are_planned_as_if_they_did_not(multi):
+    plain, robust = (
+        planner(multi, knowing(), recipe=dataclasses.replace(RECIPE, defence=defence), rounds=3)
+        for defence in ("none", "gce:0.7")
+    )
+    for one in (plain, robust):
+        list(one.advance())
+    assert plain.state.history == robust.state.history
+
+
 def test_goals_and_the_last_rounds(multi):
     targeted = planner(multi, knowing(goal="targeted"))
     list(targeted.advance())

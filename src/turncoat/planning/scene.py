@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turncoat.direction import Params
 from turncoat.errors import TurncoatError
+from turncoat.losses import CROSS_ENTROPY
 from turncoat.models.curvature import sharpest
 from turncoat.models.stack import Model
 from turncoat.planning.aim import aim_of
@@ -133,7 +134,8 @@ class View:
         scene = self.scene
         looked = scene.sample(AIMED)
         return CrowdCourse(
-            model=scene.model,
+            # plans are made without a defence, as elsewhere: workers then train with the plain loss
+            model=dataclasses.replace(scene.model, loss=CROSS_ENTROPY),
             data=scene.x,
             labels=scene.y,
             own=rows,
