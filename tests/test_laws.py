@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from turncoat import Recipe, Threat, models, train
-from turncoat.attack.choosing import Quota, choose_flips
+from turncoat.attack.choosing import Quota, chooser
 from turncoat.attack.round import gradient_change, mean_gradient, report
 from turncoat.attack.selection import SELECTIONS
 from turncoat.direction import targeted, untargeted
@@ -41,7 +41,7 @@ def test_more_budget_never_worsens_the_attackers_objective(classes, n, steer, se
     )
     members, sizes = torch.arange(n), torch.full((replicas,), n)
     quotas = [Quota(j, 0, n, j) for j in range(replicas)]
-    new = choose_flips(SELECTIONS["optimal"], model, params, toward, x, members, y, quotas, sizes, make)
+    new = chooser(SELECTIONS["optimal"], model, params, toward, x, members, y, sizes, make)(quotas, None)
     change = gradient_change(model, params, x, members, old, new, sizes, n)
     seen = report(honest, change, toward, (new != old).sum(0), model.replica_axis)
     after = seen.objective_after.double().numpy()

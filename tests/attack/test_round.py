@@ -9,7 +9,7 @@ import torch
 from test_selection import BAD
 
 from turncoat import Recipe, Threat, TurncoatError, train
-from turncoat.attack.choosing import Quota, choose_flips
+from turncoat.attack.choosing import Quota, chooser
 from turncoat.attack.round import gradient_change, mean_gradient, report
 from turncoat.attack.selection import SELECTIONS
 from turncoat.direction import targeted, untargeted
@@ -69,7 +69,7 @@ def test_a_round_attains_the_minimum_at_every_budget_and_reports_it(classes, goa
     toward = untargeted(honest) if goal == "untargeted" else targeted(params, target)
     quotas = [Quota(j, 0, int(s), b) for j, (s, b) in enumerate(zip(sizes, budgets, strict=True))]
     own = y[members]
-    new = choose_flips(SELECTIONS["optimal"], model, params, toward, x, members, own, quotas, sizes, draw())
+    new = chooser(SELECTIONS["optimal"], model, params, toward, x, members, own, sizes, draw())(quotas, None)
     old = own.unsqueeze(1).expand_as(new)
     change = gradient_change(model, params, x, members, old, new, sizes, N)
     seen = report(honest, change, toward, (new != old).sum(0), model.replica_axis)
@@ -109,7 +109,7 @@ def test_a_named_rule_does_in_a_stack_what_it_does_alone(name, classes):
         return SELECTIONS[name](scores, labels, flips, generator)
 
     batched, single = (
-        choose_flips(rule, model, params, toward, x, members, y, quotas, sizes, draw(9))
+        chooser(rule, model, params, toward, x, members, y, sizes, draw(9))(quotas, None)
         for rule in (SELECTIONS[name], alone)
     )
     assert torch.equal(batched, single)
@@ -127,8 +127,8 @@ def test_quotas_of_one_replica_are_kept_apart():
         return new
 
     for rule in (SELECTIONS["cyclic"], all_allowed):
-        new = choose_flips(
-            rule, model, params, toward, x, torch.arange(6), y, quotas, torch.tensor([6]), draw()
+        new = chooser(rule, model, params, toward, x, torch.arange(6), y, torch.tensor([6]), draw())(
+            quotas, None
         )
         changed = (new[:, 0] != y).tolist()
         assert (sum(changed[:3]), sum(changed[3:])) == (1, 2)

@@ -33,29 +33,6 @@ Choose = Callable[[list[Quota], Tensor | None], Tensor]
 """``choose(quotas, barred (m, r)) -> labels (m, r)`` of the attacker's rows."""
 
 
-def choose_flips(
-    rule: "Selection | OwnSelection",
-    model: Model,
-    params: Params,
-    direction: Params,
-    x: Tensor,
-    members: Int[Tensor, " m"],
-    labels: Int[Tensor, " m"],
-    quotas: list[Quota],
-    sizes: Int[Tensor, " r"],
-    generator: torch.Generator,
-    barred: Bool[Tensor, "m r"] | None = None,
-) -> Int[Tensor, "m r"]:
-    """The rows' new labels per replica, as chosen by ``rule`` within the quotas; ``barred`` rows are left alone.
-
-    A rule of one's own is not told what is barred.
-
-    Raises:
-        TurncoatError: if the rule overspends or returns something that is not labels.
-    """
-    return chooser(rule, model, params, direction, x, members, labels, sizes, generator)(quotas, barred)
-
-
 def chooser(
     rule: "Selection | OwnSelection",
     model: Model,
@@ -67,9 +44,10 @@ def chooser(
     sizes: Int[Tensor, " r"],
     generator: torch.Generator,
 ) -> Choose:
-    """``choose_flips`` for whoever chooses several times in a round: what the rule wants is asked once, here.
+    """How the rows' new labels are chosen by ``rule``, once or several times in a round: it is asked once, here.
 
-    A rule of one's own is asked again by every choice, as it is told the budget.
+    Rows that a choice bars are left alone. A rule of one's own is asked again by every choice, as it is told the
+    budget; it is not told what is barred.
 
     Raises:
         TurncoatError: if the rule fails; a choice, if the rule overspends or returns something that is not labels.
