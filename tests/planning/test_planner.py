@@ -54,7 +54,7 @@ def test_a_plan_is_never_worse_than_its_best_start(multi, name, goal):
     planner = planned(here)
     course, reach = planner.view.course(here.sample(99)), here.reach(here.sample(99))
     first = starts.together(course, reach, here)
-    wide = reach.times(len(starts.names(here)))
+    wide = reach.times(len(starts.of_scene(here)))
     from turncoat.planning.descent import labels_of
 
     began = outcome(course, labels_of(course, wide, first, first.ledger.plan)).view(-1, 2).min(0).values

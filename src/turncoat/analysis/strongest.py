@@ -43,13 +43,11 @@ def candidates(
         own = dataclasses.replace(threat, selection=rule, goal=GOALS[0])
         aimless = "goal" in idle_fields(own, recipe, federation)
         found += [own] if aimless else [dataclasses.replace(own, goal=goal) for goal in goals]
-    if federation.aggregator != "mean" and threat.schedule != "once":
-        found += [dataclasses.replace(own, aware=True) for own in found if own.selection == PLANNED]
-    if guards(recipe.defence):
-        knowing = [dataclasses.replace(own, aware=True) for own in found if own.selection == OPTIMAL]
-        found += [
-            own for own in knowing if own not in found and "aware" not in idle_fields(own, recipe, federation)
-        ]
+    seeing = {PLANNED, OPTIMAL} if guards(recipe.defence) else {PLANNED}
+    knowing = [dataclasses.replace(own, aware=True) for own in found if own.selection in seeing]
+    found += [
+        own for own in knowing if own not in found and "aware" not in idle_fields(own, recipe, federation)
+    ]
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ from turncoat.defence import guards
 from turncoat.federation.threats import why_unplanned
 from turncoat.planning.price import times_the_training
 from turncoat.sweep.cells import Cell, normalised, random_twin
+from turncoat.training.idle import idle_fields
 
 OPTIMAL = "optimal"
 AFFINE = "logistic"  # the model that is planned in its leading directions
@@ -25,11 +26,11 @@ class Others:
 def others(cell: Cell, dataset: Dataset) -> Others:
     """The optimal flips of each round, unless they are the attack themselves, and planned ones where cheap."""
     optimal, planned = (_twin(cell, rule) for rule in (OPTIMAL, PLANNED))
-    if cell.federation.aggregator != "mean" and planned.threat.schedule != "once":
-        # no rule is praised for being unknown
-        planned = normalised(
-            dataclasses.replace(planned, threat=dataclasses.replace(planned.threat, aware=True))
-        )
+    knowing = dataclasses.replace(planned.threat, aware=True)
+    if "aware" not in idle_fields(
+        knowing, cell.recipe, cell.federation
+    ):  # no rule is praised for being unknown
+        planned = normalised(dataclasses.replace(planned, threat=knowing))
     cells = [] if cell == optimal else [optimal]
     if guards(cell.recipe.defence) and optimal.threat.schedule != "once":
         # no defence is praised for being unknown
@@ -42,11 +43,11 @@ def others(cell: Cell, dataset: Dataset) -> Others:
     times = price(planned, dataset, len({None, cell, random_twin(cell), *cells}))
     if times <= MOST:
         return Others((*cells, planned))
-    knowing = " --aware" if planned.threat.aware else ""
+    aware = " --aware" if planned.threat.aware else ""
     return Others(
         tuple(cells),
         "planned flips, which look ahead over the whole training, are not among these: --selection"
-        f" {PLANNED}{knowing} or --strongest plans them, in about {_rounded(times)} times as long as this training",
+        f" {PLANNED}{aware} or --strongest plans them, in about {_rounded(times)} times as long as this training",
     )
 
 

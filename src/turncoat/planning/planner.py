@@ -83,7 +83,7 @@ class Planner:
         course, reach = self.view.course(rows), self.scene.reach(rows)
         if self.state is None:
             self.state = starts.together(course, reach, self.scene)
-        wide = reach.times(len(starts.names(self.scene)))
+        wide = reach.times(len(starts.of_scene(self.scene)))
         for _ in search(course, wide, self.state, rounds - self.done):
             self.done += 1
             yield self.done
@@ -91,7 +91,7 @@ class Planner:
     def _choose(self) -> None:
         """Each attacker's best start; its search goes on, judged anew on more rows."""
         assert self.state is not None
-        state, names = self.state, starts.names(self.scene)
+        state, names = self.state, starts.of_scene(self.scene)
         judged = state.judged.view(len(names), -1)
         which = judged.min(0).indices
         own = which * judged.shape[1] + torch.arange(judged.shape[1], device=which.device)

@@ -29,11 +29,16 @@ SHARP = 4.0  # spreads of a round's worths: how nearly a start flips what the at
 Prior = Float[Tensor, "c c r"]
 
 
-def names(scene: Scene) -> tuple[str, ...]:
-    """The starts of a scene; where the goal is targeted those alone that aim at no other label than the next."""
-    if scene.server is not None:
-        return (EVEN, NEXT, QUIET, CLASSES) if scene.goal == "untargeted" else (EVEN, NEXT, QUIET)
-    return (EVEN, ROUNDS, CLASSES) if scene.goal == "untargeted" else (EVEN,)
+def names(goal: str, workers: bool) -> tuple[str, ...]:
+    """The starts of plans in a federation or without; where the goal is targeted those that aim at no other label."""
+    if workers:
+        return (EVEN, NEXT, QUIET, CLASSES) if goal == "untargeted" else (EVEN, NEXT, QUIET)
+    return (EVEN, ROUNDS, CLASSES) if goal == "untargeted" else (EVEN,)
+
+
+def of_scene(scene: Scene) -> tuple[str, ...]:
+    """The starts of a scene."""
+    return names(scene.goal, scene.server is not None)
 
 
 def together(course: AnyCourse, reach: Reach, scene: Scene) -> Search:
@@ -42,7 +47,7 @@ def together(course: AnyCourse, reach: Reach, scene: Scene) -> Search:
     even = torch.zeros(course.model.classes, course.model.classes, replicas, device=course.x.device)
     if not isinstance(course, Course):
         return begin(torch.cat(_of_workers(course, reach, scene, even), 2), course)
-    if len(names(scene)) == 1:
+    if len(of_scene(scene)) == 1:
         return begin(even, course)
     priors = torch.cat([even, even, best_table(course, reach)], 2)
     state = begin(priors, course)
@@ -67,9 +72,9 @@ def _of_workers(course: AnyCourse, reach: Reach, scene: Scene, even: Prior) -> l
         NEXT: to_the_next(classes).unsqueeze(2).expand_as(even).to(even),
         QUIET: even - odds * torch.eye(classes).unsqueeze(2).to(even),
     }
-    if CLASSES in names(scene):
+    if CLASSES in of_scene(scene):
         found[CLASSES] = best_table(course, reach)
-    return [found[name] for name in names(scene)]
+    return [found[name] for name in of_scene(scene)]
 
 
 def to_the_next(classes: int) -> Float[Tensor, "c c"]:

@@ -64,16 +64,13 @@ class Planned:
         """One attacker's labels in a round, block by block of the rows it may write to."""
         column = self.replicas.index(replica)
         scene = self.planner.scene
-        if scene.server is not None:
-            soft_of_all = self._of_workers(turn, column, rows)
         for start, stop in parts:
             own = rows.order[start:stop]
             labels, allowance = rows.y[own], threat.allowance(stop - start)
             limit = 1.0 if scene.fixed else threat.writable(len(rows.y)) / len(rows.y)
             if scene.server is not None:
-                soft = soft_of_all[start:stop]
-                flipped = len(own) - float(soft.gather(1, labels.unsqueeze(1)).sum())
-                flips = min(float(allowance), flipped)
+                soft = self._of_workers(turn, rows)[start:stop, :, column]
+                flips = min(float(allowance), _flipped(soft, labels))
             elif len(scene.y) == len(rows.y):
                 soft, flips = self._known(turn, column, own, allowance)
             else:
@@ -84,7 +81,7 @@ class Planned:
             else:
                 yield start, stop, drawn_flips(soft, labels, limit, flips, draw)
 
-    def _of_workers(self, turn: int, column: int, rows: Rows) -> Float[Tensor, "m c"]:
+    def _of_workers(self, turn: int, rows: Rows) -> Float[Tensor, "m c r"]:
         """Soft labels of all rows of the hostile workers, in their order."""
         scene, policy = self.planner.scene, self.planner.policy
         phase = policy().phase(turn)
@@ -92,7 +89,7 @@ class Planned:
             own = rows.order[: int(rows.sizes.max())]
             self._soft = policy().soft_labels(rows.x[own], rows.y[own], phase, scene.reach())
             self._phase = phase
-        return self._soft[:, :, column]
+        return self._soft
 
     def _known(
         self, turn: int, column: int, own: Int[Tensor, " m"], allowance: int
@@ -109,8 +106,7 @@ class Planned:
         soft = self._soft[own, :, column]
         if not scene.fixed:
             return soft, allowance * float(self._used[column])
-        flipped = len(own) - float(soft.gather(1, scene.y[own].unsqueeze(1)).sum())
-        return soft, min(float(allowance), flipped)
+        return soft, min(float(allowance), _flipped(soft, scene.y[own]))
 
     def _guessed(
         self, turn: int, column: int, rows: Rows, own: Int[Tensor, " m"], limit: float, allowance: int
@@ -123,8 +119,7 @@ class Planned:
             torch.tensor([allowance * limit], dtype=torch.float64, device=own.device),
         )
         soft = policy.soft_labels(rows.x[own], rows.y[own], policy.phase(turn), reach).squeeze(2)
-        flipped = len(own) - float(soft.gather(1, rows.y[own].unsqueeze(1)).sum())
-        return soft, min(float(allowance), flipped / limit)
+        return soft, min(float(allowance), _flipped(soft, rows.y[own]) / limit)
 
 
 def planned_labels(
@@ -192,6 +187,11 @@ def _scene(task: Task, replicas: list[int]) -> Scene:
         last_rounds=first.last_rounds,
         server=task.way.server(task, threats),
     )
+
+
+def _flipped(soft: Float[Tensor, "m c"], labels: Int[Tensor, " m"]) -> float:
+    """The flipped mass of all these rows."""
+    return len(labels) - float(soft.gather(1, labels.unsqueeze(1)).sum())
 
 
 def _column(labels: Int[Tensor, " n"], like: Float[Tensor, "n c r"]) -> Int[Tensor, "n 1 r"]:
