@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from images import images
 from plain_training import Steps
-from turncoat import Recipe, Threat, TurncoatError, from_arrays, models, train
+from turncoat import Recipe, Threat, TurncoatError, models, train
 from turncoat.defences import gold
 from turncoat.errors import EvaluationModeWarning
 from turncoat.fields import written
@@ -28,9 +29,7 @@ def _factories(monkeypatch):
 
 @pytest.fixture(scope="module")
 def data():
-    make = torch.Generator().manual_seed(3)
-    x, y = torch.rand(48, 1, 8, 8, generator=make), torch.arange(48) % 3
-    return from_arrays(x + y.view(-1, 1, 1, 1) / 3, y, x_test=x[:20], y_test=y[:20], name="images")
+    return images(48)
 
 
 def used(defence, x, y, labels, seed):

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from images import ends_as_never_stopped, images
 from plain_training import Steps
-from turncoat import Recipe, Threat, from_arrays, models, train
+from turncoat import Recipe, Threat, models, train
 from turncoat.errors import EvaluationModeWarning
 from turncoat.federation.federation import Federation
 from turncoat.federation.in_training import mean_statistics
@@ -38,9 +39,7 @@ def _factories(monkeypatch):
 
 @pytest.fixture(scope="module")
 def data():
-    make = torch.Generator().manual_seed(3)
-    x, y = torch.rand(72, 1, 8, 8, generator=make), torch.arange(72) % 3
-    return from_arrays(x + y.view(-1, 1, 1, 1) / 3, y, x_test=x[:20], y_test=y[:20], name="images")
+    return images(72)
 
 
 def plain(name, data, recipe, federation, crowd, threat, seed):
@@ -180,15 +179,7 @@ def test_a_cut_federation_ends_as_one_that_was_never_stopped(data):
             material(models.build("networks:normed", data), data, "cpu"), recipe, 1, threats, federation
         )
 
-    whole = run()
-    saved = [whole.to_arrays() for _ in whole.advance()]
-    for arrays in saved[::3]:
-        again = run()
-        again.restore(arrays)
-        list(again.advance())
-        np.testing.assert_array_equal(again.curves(), whole.curves())
-        for key, value in again.params().items():
-            assert torch.equal(value, whole.params()[key])
+    ends_as_never_stopped(run)
 
 
 def test_a_federation_of_such_models_warns_as_pooled_training_does(data):

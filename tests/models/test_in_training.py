@@ -13,6 +13,7 @@ from test_stacks import images, noise
 from torch import nn
 from torch.func import functional_call
 
+from images import ends_as_never_stopped
 from plain_training import Steps
 from turncoat import Recipe, Threat, TurncoatError, audit, certify, models, train
 from turncoat.attack.round import mean_gradient
@@ -291,15 +292,7 @@ def test_a_cut_run_ends_as_one_that_was_never_stopped(fields, data):
     def run():
         return stack_run(material(models.build("networks:normed", data), data, "cpu"), recipe, 1, threats)
 
-    whole = run()
-    saved = [whole.to_arrays() for _ in whole.advance()]
-    for arrays in saved[::3]:
-        again = run()
-        again.restore(arrays)
-        list(again.advance())
-        np.testing.assert_array_equal(again.curves(), whole.curves())
-        for key, value in again.params().items():
-            assert torch.equal(value, whole.params()[key])
+    ends_as_never_stopped(run)
 
 
 def test_nothing_else_is_touched(data):

@@ -1,11 +1,11 @@
 """Hold a share of the examples out for testing, with the classes in the same proportions."""
 
-import math
 import warnings
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from turncoat.errors import TurncoatError, share, whole
 
@@ -27,53 +27,21 @@ def stratified(
             f"{what}: class {str(alone)!r} has 1 example, but a held-out share needs at least 2 of every "
             "class: add one, or drop the class (arrays may come with x_test and y_test instead)"
         )
-    size = math.ceil(test_share * len(y))
-    if min(size, len(y) - size) < len(found):
+    try:
+        _, test = train_test_split(np.arange(len(y)), test_size=test_share, stratify=y, random_state=seed)
+    except ValueError as error:
         raise TurncoatError(
             f"{what}: a test share of {test_share} of {len(y)} examples leaves too few on one side for "
             f"{len(found)} classes: choose a share such that both parts hold every class"
-        )
+        ) from error
     draw = np.random.default_rng(seed)
-    inside = _drawn(y, size, seed)
+    inside = np.zeros(len(y), dtype=bool)
+    inside[test] = True
     for value in found:
         members = np.flatnonzero(y == value)
         if inside[members].all() or not inside[members].any():
             inside[draw.choice(members)] ^= True
     return np.flatnonzero(~inside), np.flatnonzero(inside)
-
-
-def _drawn(y: np.ndarray, size: int, seed: int) -> Bool[np.ndarray, " n"]:
-    """Whether each row is in a test part of ``size`` rows, as ``sklearn.model_selection.train_test_split`` draws it.
-
-    Its own code takes a second to import, which every command would wait for.
-    """
-    _, of, counts = np.unique(y, return_inverse=True, return_counts=True)
-    random = np.random.RandomState(seed)  # as scikit-learn draws
-    kept = _apportioned(counts, len(y) - size, random)
-    held = _apportioned(counts - kept, size, random)
-    inside = np.zeros(len(y), dtype=bool)
-    for label, (before, taken) in enumerate(zip(kept, held, strict=True)):
-        members = random.permutation(counts[label])[before : before + taken]
-        inside[np.flatnonzero(of == label)[members]] = True
-    return inside
-
-
-def _apportioned(
-    counts: Int64[np.ndarray, " c"], size: int, random: np.random.RandomState
-) -> Int64[np.ndarray, " c"]:
-    """``size`` places in proportion to ``counts``: the largest remainders are rounded up, ties drawn by lot."""
-    exact = counts / counts.sum() * size
-    places: np.ndarray = np.floor(exact)
-    remainders, left = exact - places, int(size - places.sum())
-    for remainder in np.unique(remainders)[::-1]:
-        if left <= 0:
-            break
-        equal = np.flatnonzero(remainders == remainder)
-        up = random.choice(equal, size=min(len(equal), left), replace=False)
-        places[up] += 1
-        left -= len(up)
-    found: np.ndarray = places.astype(np.int64)
-    return found
 
 
 def grouped(
@@ -112,8 +80,6 @@ def grouped(
 def _folds(
     y: np.ndarray, groups: Int64[np.ndarray, " n"], folds: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    from sklearn.model_selection import StratifiedGroupKFold
-
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # of classes smaller than the folds, some of which will lack them
         warnings.simplefilter("ignore", UserWarning)
