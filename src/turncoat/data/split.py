@@ -5,7 +5,6 @@ import warnings
 import numpy as np
 import pandas as pd
 from jaxtyping import Int64
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from turncoat.errors import TurncoatError, share, whole
 
@@ -20,6 +19,8 @@ def stratified(
     Raises:
         TurncoatError: if a class has fewer than 2 members, or a part has not even place for one of each.
     """
+    from sklearn.model_selection import train_test_split
+
     found, counts = _checked(y, test_share, seed, what)
     if counts.min() < 2:
         alone = found[counts.argmin()]
@@ -80,6 +81,8 @@ def grouped(
 def _folds(
     y: np.ndarray, groups: Int64[np.ndarray, " n"], folds: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # of classes smaller than the folds, some of which will lack them
         warnings.simplefilter("ignore", UserWarning)
