@@ -26,8 +26,8 @@ class Columns:
     def cut(self, params: Params) -> Params:
         """The used columns' part of whole parameters, or of anything shaped like them."""
         axes = self.model.feature_axis
-        return {
-            name: value.index_select(axes[name], self.used) if name in axes else value
+        return {  # a start is drawn on the CPU, whatever it is for
+            name: value.index_select(axes[name], self.used.to(value.device)) if name in axes else value
             for name, value in params.items()
         }
 

@@ -202,9 +202,11 @@ def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: flo
 
 
 def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
+    if (
+        x.is_cuda
+    ):  # in float32: there a layer norm's forward mode mixes its numbers with those of its statistics
+        return directional(stacked(call), params, _whole(x), direction)[1]
     params, direction = _low(params, x), _low(direction, x)
-    if x.is_cuda:
-        return _whole(directional(stacked(call), params, x, direction)[1])
     pairs = zip(each(params), each(direction), strict=True)
     return _whole(torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2))
 
