@@ -111,9 +111,13 @@ def test_confident_learning(alike):
 
 @pytest.mark.parametrize("name", ["normed", "batch_norm", "dropout", "convolutions"])
 def test_modules(name, alike, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "models"))
     # dropout draws from the generator of the device
-    far = {"apart": 0.3 if name == "dropout" else 0.1, "flips": 4}
+    far = {
+        "apart": 0.3 if name == "dropout" else 0.1,
+        "flips": 12,
+    }  # a batch norm of 14 rows drives roundings apart
     alike(SLOW, data=images(), model=f"networks:{name}", **far)
     if name != "dropout":
         alike(SLOW, Threat(), data=images(), model=f"networks:{name}", federation=CROWD, **far)
