@@ -41,8 +41,8 @@ def _sparing(*, typechecker: Any) -> Callable[[Any], Any]:
 
 def _when_called(made: types.FunctionType, typechecker: Any) -> Any:
     takes: Callable[..., Any] | None = None
-    gives: Callable[[Any], Any]
-    named: bool
+    gives: Callable[[Any], Any] = id  # until a first call; no cell stays empty, for the reference looks into closures
+    named = False
 
     @functools.wraps(made)
     def call(*args: Any, **kwargs: Any) -> Any:
