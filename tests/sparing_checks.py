@@ -41,7 +41,9 @@ def _sparing(*, typechecker: Any) -> Callable[[Any], Any]:
 
 def _when_called(made: types.FunctionType, typechecker: Any) -> Any:
     takes: Callable[..., Any] | None = None
-    gives: Callable[[Any], Any] = id  # until a first call; no cell stays empty, for the reference looks into closures
+    gives: Callable[[Any], Any] = (
+        id  # until a first call; no cell stays empty, for the reference looks into closures
+    )
     named = False
 
     @functools.wraps(made)
