@@ -27,6 +27,8 @@ import time
 from collections.abc import Callable
 
 import torch
+from rich.console import Console
+from rich.progress import track
 
 import turncoat
 from turncoat import Recipe, Threat, TurncoatError, models
@@ -116,6 +118,18 @@ def measure(name: str) -> dict[str, float]:
     return {f"{name}_{figure}": value for figure, value in figures.items()}
 
 
+def of_all() -> dict[str, float]:
+    """The figures of every data set; the names without one stand for the larger that is there."""
+    figures = {name: value for data in SETTINGS for name, value in measure(data).items()}
+    largest = "mnist" if any(name.startswith("mnist_") for name in figures) else "digits"
+    short = ("round_over_rollout", "plans_side_by_side_gain")
+    return {
+        "threads": torch.get_num_threads(),
+        **{name: figures[f"{largest}_{name}"] for name in short},
+        **figures,
+    }
+
+
 def grid() -> dict[str, float]:
     """Seconds and peak memory of planned flips in the place of each attack of a figure, all of one seed."""
     wanted = reproduced.planned(ARTEFACTS[GRID], reproduced.Wanted(("unit",), 1))
@@ -123,10 +137,14 @@ def grid() -> dict[str, float]:
     threats = tuple(dataclasses.replace(cell.threat, selection="planned") for cell in cells)
     data = turncoat.load("mnist")
     eaten = material(models.build("logistic", data), data, "cpu")
+    quiet = not sys.stderr.isatty()
     start = time.perf_counter()
     for one in planned.planners(stack_run(eaten, cells[0].recipe, 0, threats).task):
-        for done in one.planner.advance():
-            print(f"{done}/{one.planner.rounds}", file=sys.stderr)
+        list(
+            track(
+                one.planner.advance(), total=one.planner.rounds, console=Console(stderr=True), disable=quiet
+            )
+        )
         one.planner.policy()
     return {
         "grid_plans": len(threats),
@@ -148,20 +166,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--grid", action="store_true", help="plan a whole figure in place of the ratios")
     given = parser.parse_args()
-    if given.grid:
-        print(json.dumps(grid(), indent=2))
-        return
-    as_json = given.json
-    figures = {name: value for data in SETTINGS for name, value in measure(data).items()}
-    # the names without a data set stand for the larger one that is there
-    largest = "mnist" if any(name.startswith("mnist_") for name in figures) else "digits"
-    short = ("round_over_rollout", "plans_side_by_side_gain")
-    figures = {
-        "threads": torch.get_num_threads(),
-        **{name: figures[f"{largest}_{name}"] for name in short},
-        **figures,
-    }
-    if as_json:
+    figures = grid() if given.grid else of_all()
+    if given.json:
         print(json.dumps(figures, indent=2))
         return
     for name, value in figures.items():

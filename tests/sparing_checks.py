@@ -40,10 +40,9 @@ def _sparing(*, typechecker: Any) -> Callable[[Any], Any]:
 
 
 def _when_called(made: types.FunctionType, typechecker: Any) -> Any:
+    # all are set by a first call; none is empty before, for the reference looks into closures
     takes: Callable[..., Any] | None = None
-    gives: Callable[[Any], Any] = (
-        id  # until a first call; no cell stays empty, for the reference looks into closures
-    )
+    gives: Callable[[Any], Any] = id
     named = False
 
     @functools.wraps(made)

@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from clouds import blobs
-from turncoat import Federation, Recipe, Threat, from_arrays, plan, train
+from images import images
+from turncoat import Federation, Recipe, Threat, from_arrays, models, plan, train
 from turncoat.attack.names import SELECTIONS
 from turncoat.federation.names import AGGREGATORS, FORGED
+from turncoat.training import planned
+from turncoat.training.stack import material, stack_run
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -20,15 +23,8 @@ pytestmark = [
 RECIPE = Recipe(epochs=3, batch_size=14, learning_rate=0.3)
 SLOW = dataclasses.replace(RECIPE, learning_rate=0.05)  # networks, which rounding drives apart
 CROWD = Federation(workers=5, hostile=2)
+THROUGH = ("median", "centered_clipping", "geometric_median", "krum")
 FORMS = ("class_by_class", "source_to_target:0:1", "all_to_one:1")
-
-
-def images():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(90, 1, 8, 8)).astype(np.float32)
-    y = np.arange(90) % 3
-    x[np.arange(90), 0, y, y] += 3
-    return from_arrays(x[:60], y[:60], x_test=x[60:], y_test=y[60:], name="images")
 
 
 @pytest.fixture
@@ -49,7 +45,8 @@ def alike(multi):
             here, there = run.curves[:shorter], one.curves[:shorter]
             np.testing.assert_array_equal(np.isnan(here), np.isnan(there))
             assert np.nanmax(np.abs(here - there)[:, :2].mean(0)) <= apart  # accuracy and macro F1
-            assert np.abs(here[:, 3] - there[:, 3]).max() <= flips
+            gone = np.abs(here[:, 3] - there[:, 3])  # flips: the first round's before roundings add up
+            assert gone[0] <= 1 and gone.max() <= flips
 
     return compare
 
@@ -97,11 +94,7 @@ def test_recipes(alike, name, model):
 @pytest.mark.parametrize("aware", [False, True])
 def test_defences(alike, defence, aware):
     threats = [Threat(0.8, 0.5, aware=aware), Threat(0.6, 0.5, aware=aware, goal="targeted")]
-    try:
-        alike(dataclasses.replace(RECIPE, defence=defence), *threats)
-    except Exception as error:
-        if not (aware and "aware" in str(error)):
-            raise
+    alike(dataclasses.replace(RECIPE, defence=defence), *threats)
 
 
 def test_confident_learning(alike):
@@ -113,20 +106,17 @@ def test_confident_learning(alike):
 def test_modules(name, alike, monkeypatch):
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "models"))
-    # dropout draws from the generator of the device
-    far = {
-        "apart": 0.3 if name == "dropout" else 0.1,
-        "flips": 12,
-    }  # a batch norm of 14 rows drives roundings apart
-    alike(SLOW, data=images(), model=f"networks:{name}", **far)
+    # dropout draws from the generator of the device; a batch norm of 14 rows drives roundings apart
+    far = {"apart": 0.3 if name == "dropout" else 0.1, "flips": 12}
+    alike(SLOW, data=images(60), model=f"networks:{name}", **far)
     if name != "dropout":
-        alike(SLOW, Threat(), data=images(), model=f"networks:{name}", federation=CROWD, **far)
+        alike(SLOW, Threat(), data=images(60), model=f"networks:{name}", federation=CROWD, **far)
 
 
 @pytest.mark.parametrize("model", ["cnn", "vit", "mlp"])
 @pytest.mark.parametrize("schedule", ["epoch", "step"])
 def test_networks(model, schedule, alike):
-    data = images()
+    data = images(60)
     if model == "cnn":
         rng = np.random.default_rng(1)
         x = rng.normal(size=(60, 1, 28, 28)).astype(np.float32)
@@ -137,7 +127,7 @@ def test_networks(model, schedule, alike):
 
 @pytest.mark.parametrize("model", ["logistic", "mlp:8", "vit"])
 def test_bfloat16(model, alike):
-    data = images()
+    data = images(60)
     found = train(
         data, model, [Threat(0.8, 0.5)], range(2), dataclasses.replace(SLOW, precision="bfloat16"), "cuda"
     )
@@ -172,13 +162,22 @@ def test_plans(model, goal, schedule, alike):
     alike(RECIPE, *threats, model=model, apart=0.15)
 
 
-@pytest.mark.parametrize("rule", ["mean", "median", "centered_clipping", "geometric_median", "krum"])
-@pytest.mark.parametrize("aware", [False, True])
-def test_plans_through_rules(rule, aware, alike):
-    if rule == "mean" and aware:
-        pytest.skip("idle")
+@pytest.mark.parametrize(
+    ("rule", "aware"),
+    [("mean", False), *((rule, aware) for rule in THROUGH for aware in (False, True))],
+)
+def test_plans_through_rules(rule, aware, multi):
+    """Round by round of the search: which labels it ends with hangs on roundings."""
     setting = dataclasses.replace(CROWD, aggregator=rule, workers=7)
-    alike(RECIPE, Threat(selection="planned", aware=aware), federation=setting, apart=0.2, flips=28)
+
+    def objectives(device):
+        data = material(models.build("logistic", multi), multi, device)
+        threat = Threat(2 / 7, selection="planned", aware=aware)
+        (one,) = planned.planners(stack_run(data, RECIPE, 0, (threat,), setting).task, 3)
+        list(one.planner.advance())
+        return one.planner.course_of(0)
+
+    np.testing.assert_allclose(objectives("cuda"), objectives("cpu"), rtol=1e-3)
 
 
 def test_features_that_are_never_used(alike):

@@ -202,9 +202,7 @@ def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: flo
 
 
 def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
-    if (
-        x.is_cuda
-    ):  # in float32: there a layer norm's forward mode mixes its numbers with those of its statistics
+    if x.is_cuda:  # in float32: a layer norm's statistics are, and its forward mode mixes them with the rest
         return directional(stacked(call), params, _whole(x), direction)[1]
     params, direction = _low(params, x), _low(direction, x)
     pairs = zip(each(params), each(direction), strict=True)
