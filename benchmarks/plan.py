@@ -166,7 +166,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--grid", action="store_true", help="plan a whole figure in place of the ratios")
     given = parser.parse_args()
-    figures = grid() if given.grid else of_all()
+    try:
+        figures = grid() if given.grid else of_all()
+    except TurncoatError as error:
+        parser.exit(2, f"{error}\n")
     if given.json:
         print(json.dumps(figures, indent=2))
         return
