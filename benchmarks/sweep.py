@@ -29,6 +29,7 @@ from turncoat.models import build
 from turncoat.models import products as of_a_step
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
+from turncoat.training import blocks
 from turncoat.training.loop import advance, begin_epoch
 from turncoat.training.pooled import attacked_step, plain_step
 from turncoat.training.stack import material, stack_run, tiles
@@ -84,8 +85,11 @@ def engine(data: Dataset, precision: str = "float32") -> Callable[[], int]:
 
     def steps() -> int:
         for task, state in parts:
-            for i in range(STEPS):
-                plain_step(task, state, order[i * BATCH : (i + 1) * BATCH])
+            for rows in order[: STEPS * BATCH].view(-1, blocks.steps(task), BATCH):
+                if len(rows) == 1:
+                    plain_step(task, state, rows[0])
+                else:
+                    blocks.take(task, state, rows)
         return STEPS * CELLS
 
     return steps

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from turncoat.direction import Params
 from turncoat.losses import residual, through_softmax
-from turncoat.models.products import add_product, product
+from turncoat.models.products import add_product, among, product
 from turncoat.models.span import Span
-from turncoat.models.stack import Model, Pullback
+from turncoat.models.stack import Model, Pullback, RestOf
 
 WEIGHT = "weight"
 
@@ -58,6 +58,18 @@ def logistic(features: int, classes: int) -> Model:
 
     def forward(params: Params, x: Tensor) -> tuple[Float[Tensor, "n c r"], Pullback]:
         return project(params, x), pullback(params, x)
+
+    def several(params: Params, x: Float[Tensor, "s b d1"], rest_of: RestOf) -> None:
+        weight, every = params[WEIGHT].flatten(1), x.flatten(0, 1)
+        z = product(every, weight).view(*x.shape[:2], -1)
+        rest = torch.empty_like(z)
+        for step, own in enumerate(z):
+            if step:  # what the steps before have moved
+                own.addmm_(among(x, step), rest[:step].flatten(0, 1), alpha=-1)
+            logits = own.view(len(own), rows, -1)
+            logits = logits if rows > 1 else torch.cat([torch.zeros_like(logits), logits], 1)
+            rest[step] = own_rows(rest_of(step, logits), rows).flatten(1)
+        add_product(weight, every.T, rest.flatten(0, 1), -1.0)
 
     def forward_own(params: Params, x: Tensor) -> tuple[Float[Tensor, "b c r"], Pullback]:
         z = torch.bmm(own_first(params[WEIGHT]), x.transpose(1, 2)).permute(2, 1, 0)
@@ -117,6 +129,7 @@ def logistic(features: int, classes: int) -> Model:
         logits=project,
         forward=forward,
         pullback=pullback,
+        several=several,
         forward_own=forward_own,
         lay_own=lay_own,
         span=Span(WEIGHT, rows),

@@ -15,8 +15,8 @@ from torch import Tensor
 from turncoat.direction import Params
 from turncoat.losses import through_softmax
 from turncoat.models.logistic import with_bias
-from turncoat.models.products import add_product, product
-from turncoat.models.stack import Model, Pullback
+from turncoat.models.products import add_product, among, product
+from turncoat.models.stack import Model, Pullback, RestOf
 
 HIDDEN, WEIGHT, BIAS = "hidden", "weight", "bias"
 CACHE = 8 << 20  # bytes of parameters that a step still reads from the cache
@@ -47,6 +47,7 @@ def mlp(features: int, classes: int, hidden: int = 128) -> Model:
         logits=logits,
         forward=forward,
         pullback=lambda params, x: _pullback(params, x, _first(params[HIDDEN], x).relu_()),
+        several=several,
         forward_own=forward_own,
         scores=scores,
         hessian_product=hessian_product,
@@ -69,6 +70,27 @@ def forward(params: Params, x: Float[Tensor, "n d1"]) -> tuple[Float[Tensor, "n 
     """Logits, and how to pull a residual back."""
     active = _first(params[HIDDEN], x).relu_()
     return _outward(_second(params, active)), _pullback(params, x, active)
+
+
+def several(params: Params, x: Float[Tensor, "s b d1"], rest_of: RestOf) -> None:
+    """Plain steps, one after the other, with the first layer's products of all their rows at once."""
+    hidden, every = params[HIDDEN].flatten(0, 1), x.flatten(0, 1)
+    before = product(hidden, every.T)
+    moved, size = torch.empty_like(before), x.shape[1]
+    for step in range(len(x)):
+        own = slice(step * size, (step + 1) * size)
+        z = before[:, own]
+        if step:  # what the steps before have moved
+            z = torch.addmm(z, moved[:, : own.start], among(x, step).T, alpha=-1)
+        active = z.unflatten(0, (len(params[HIDDEN]), -1)).relu()
+
+        def keep(into: Params, back: Float[Tensor, "r h b"], weight: float, own: slice = own) -> None:
+            moved[:, own] = back.flatten(0, 1)
+
+        _pullback_through(params, active, keep)(
+            rest_of(step, _outward(_second(params, active))), params, -1.0
+        )
+    add_product(hidden, moved, every, -1.0)
 
 
 def forward_own(params: Params, x: Float[Tensor, "r b d1"]) -> tuple[Float[Tensor, "b c r"], Pullback]:

@@ -14,7 +14,7 @@ from turncoat.precision import FLOAT32
 
 def product(a: Float[Tensor, "i j"], b: Float[Tensor, "j k"]) -> Float[Tensor, "i k"]:
     """a·b, in float32 where either is in bfloat16."""
-    if a.dtype == b.dtype:
+    if a.dtype == b.dtype != torch.bfloat16:
         return a @ b
     return (a.to(torch.bfloat16) @ b.to(torch.bfloat16)).float()
 
@@ -27,6 +27,11 @@ def add_product(
         into.addmm_(a, b, alpha=weight)
     else:  # the product is rounded, then weighed and added in float32
         into.add_(a.to(torch.bfloat16) @ b.to(torch.bfloat16), alpha=weight)
+
+
+def among(x: Float[Tensor, "s b d"], step: int) -> Float[Tensor, "b t"]:
+    """The products of a batch's rows with those of all batches before it."""
+    return product(x[step], x[:step].flatten(0, 1).T)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -21,6 +21,9 @@ Pullback = Callable[[Tensor, Params, float], None]
 ``into`` may be the very parameters of the forward pass: plain SGD steps that way, with no gradient stored.
 """
 
+RestOf = Callable[[int, Tensor], Tensor]
+"""``rest_of(step, logits (b c r))`` is that step's residual, times its step size and its share in the batch."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingMode:
@@ -76,6 +79,8 @@ class Model:
     # of its parameters, those that no step moves and no gradient has: what a module keeps of the batches that it saw
     statistics: tuple[str, ...] = ()
     in_training: TrainingMode | None = None  # where a step's forward pass is another than ``forward``
+    # ``several(params, x (s b d), rest_of)`` takes s plain steps in place: their first layers' products at once
+    several: Callable[[Params, Tensor, RestOf], None] | None = None
     recordable: bool = False  # a step launches the same kernels every time and asks nothing of the CPU
     # For a federation, where a model has something faster than the generic form in federation.messages:
     pack: Callable[[Params], Tensor] | None = None  # parameters → (r, p)

@@ -11,7 +11,7 @@ from torch import Tensor
 from turncoat.metrics import tail
 from turncoat.models.stack import take
 from turncoat.randomness import generator
-from turncoat.training import replay
+from turncoat.training import blocks, replay
 from turncoat.training.evaluate import evaluate, mean_loss
 from turncoat.training.in_training import note_objectives, upcoming
 from turncoat.training.rounds import decide, groups, rank_in, strikes
@@ -40,7 +40,8 @@ def one_epoch(task: Task, state: RunState, kept: list[replay.Replay] | None = No
     Nobody else may hold it: a recording is let go before the next is made, see ``replay.cuda_graph``.
     """
     kept = [] if kept is None else kept
-    many = replay.STEPS if replay.suits(task) else 1
+    recorded = replay.suits(task)
+    many = replay.STEPS if recorded else blocks.steps(task)
     turns = {row: turn for turn, row in enumerate(task.way.turns(task))}
     if state.row == 0:
         begin_epoch(task, state)
@@ -49,6 +50,8 @@ def one_epoch(task: Task, state: RunState, kept: list[replay.Replay] | None = No
             begin_round(task, state, turns[state.row], len(turns))
         if len(rows) == 1:
             task.way.step(task, state, rows[0])
+        elif not recorded:
+            blocks.take(task, state, rows)
         else:
             if kept and not kept[0].fits(state):
                 kept.clear()

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from turncoat.defences import gold
@@ -110,11 +110,15 @@ def attackers_step(
     if state.eyes is None or state.eyes_slots is None or state.inside is None:
         return
     logits, pull, _ = seen or Seen(*task.model.forward(state.eyes, x))
-    own = state.inside.index_select(0, rows)
     labels = task.y.index_select(0, rows).unsqueeze(1).expand(-1, len(state.alive))
-    weight = own / own.sum(0).clamp(min=1)
-    rest = residuals(task.model, state.eyes, x, logits, labels) * weight.unsqueeze(1)
+    rest = residuals(task.model, state.eyes, x, logits, labels)
+    rest = rest * shares_inside(state.inside.index_select(0, rows))
     _update(task, state.eyes, state.eyes_slots, state.step, pull, rest, 1)
+
+
+def shares_inside(inside: Bool[Tensor, "b r"]) -> Float[Tensor, "b 1 r"]:
+    """The share in a batch of each example that the attacker may write to, and so knows."""
+    return (inside / inside.sum(0).clamp(min=1)).unsqueeze(1)
 
 
 def _update(
