@@ -20,7 +20,6 @@ from torch.func import functional_call, grad, vmap
 
 from turncoat import Recipe, Threat, from_arrays, models
 from turncoat.losses import residual
-from turncoat.models.cnn import channels_last
 from turncoat.models.products import has_bfloat16
 from turncoat.models.stack import Model, expand
 from turncoat.training import task
@@ -92,7 +91,7 @@ def training(device: str) -> Timed:
 
 
 def convolutional(side: str, shape: tuple[int, int, int], device: str) -> Timed:
-    """The stack of `cnn`, the loop, and two other ways to run a stack of it."""
+    """The stack of `cnn`, the loop, and another way to run a stack of it."""
     example = data(shape)
     model = models.build("cnn", example)
     x, y = model.prepare(example.x.to(device)), example.y.to(device)
@@ -129,29 +128,11 @@ def convolutional(side: str, shape: tuple[int, int, int], device: str) -> Timed:
         for key, g in slope(every, x[rows], labels[rows].long()).items():
             every[key].sub_(g, alpha=1e-3)
 
-    def grouped() -> None:
-        leaves = [v.detach().requires_grad_() for v in params.values()]
-        out = grouped_logits(leaves, x[rows] if device != "cpu" else channels_last(x[rows]))
-        found = torch.autograd.grad(out, leaves, residual(out.detach(), labels[rows]))
-        for value, g in zip(params.values(), found, strict=True):
-            value.sub_(g, alpha=1e-3 / BATCH)
-
     return {
         f"cnn_{side}_loop": (loop, 1),
         f"cnn_{side}_vmap": (mapped, IMAGE_REPLICAS),
-        f"cnn_{side}_grouped": (grouped, IMAGE_REPLICAS),
         f"cnn_{side}_stack": (stacked, IMAGE_REPLICAS),
     }
-
-
-def grouped_logits(leaves: list[torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """Logits (n, c, r): the first convolution is one for all replicas, the second has a group for each."""
-    first, first_bias, second, second_bias, head, head_bias = leaves
-    pooled, conv = nn.functional.max_pool2d, nn.functional.conv2d
-    x = pooled(conv(x, first.flatten(0, 1), first_bias.flatten(), padding=1), 2).relu()
-    x = conv(x, second.flatten(0, 1), second_bias.flatten(), padding=1, groups=len(head))
-    x = pooled(x, 2).relu().reshape(len(x), len(head), -1)
-    return torch.baddbmm(head_bias.unsqueeze(2), head, x.permute(1, 2, 0)).permute(2, 1, 0)
 
 
 def products(stacks: list, x: torch.Tensor) -> Callable[[], None]:
@@ -263,7 +244,7 @@ def measure(repeats: int, device: str) -> dict[str, float]:
         **{
             f"cnn_{side}_speedup_over_{other}": steps[f"cnn_{side}_{other}"] / steps[f"cnn_{side}_stack"]
             for side in IMAGES
-            for other in ("loop", "vmap", "grouped")
+            for other in ("loop", "vmap")
         },
     }
 

@@ -1,6 +1,7 @@
 """The convolutional network: its layout in memory, its scores by brute force, and what it refuses."""
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from torch import nn
 from torch.func import vmap
 
 from turncoat import Recipe, Threat, TurncoatError, from_arrays, models, train
-from turncoat.models import module
+from turncoat.models import cnn, module
 from turncoat.models.cnn import ConvolutionalNetwork, channels_last
+from turncoat.models.stack import zeros
 
 
 @pytest.mark.parametrize("colours", [1, 3])
@@ -68,6 +70,25 @@ def test_both_ways_to_run_it_agree():
         x = torch.randn(shape, generator=draw)
         together = vmap(call, (0, 0 if own else None), out_dims=2)(params, x)
         torch.testing.assert_close(module.stacked(call, own)(params, x), together, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [2, 7])
+def test_replicas_that_share_convolutions_are_those_that_run_alone(channels, monkeypatch):
+    monkeypatch.setattr(cnn, "TOGETHER", 4)  # two of a stack's three replicas at a time, or each by itself
+    data = images(4)
+    model, params = stack(f"cnn:{channels}", data)
+    make = partial(ConvolutionalNetwork, data.shape, 4, channels)
+    alone = module.module_stack("alone", make, data.x[:3], data.shape, 4)
+    x, toward = model.prepare(data.x[:9]), noise(params)
+    close = partial(torch.testing.assert_close, rtol=1e-4, atol=1e-5)
+    close(model.logits(params, x), alone.logits(params, x))
+    close(model.scores(params, x, toward), alone.scores(params, x, toward))
+    logits, pull = model.forward(params, x)
+    found, wanted = zeros(params), zeros(params)
+    pull(logits, found, 0.5)
+    alone.pullback(params, x)(logits, wanted, 0.5)
+    for name, value in wanted.items():
+        close(found[name], value)
 
 
 def test_it_learns_and_the_attack_costs_it_more_than_random_flips():

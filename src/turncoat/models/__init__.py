@@ -5,7 +5,7 @@ from functools import partial
 
 from turncoat import errors, own_code
 from turncoat.data.dataset import Dataset
-from turncoat.models.cnn import CHANNELS, ConvolutionalNetwork, with_own_scores
+from turncoat.models.cnn import CHANNELS, ConvolutionalNetwork, grouped
 from turncoat.models.factory import factory
 from turncoat.models.logistic import logistic
 from turncoat.models.mlp import mlp
@@ -25,7 +25,7 @@ def _mlp(data: Dataset, hidden: int = 128) -> Model:
 def _cnn(data: Dataset, channels: int = CHANNELS) -> Model:
     name = "cnn" if channels == CHANNELS else f"cnn:{channels}"
     make = partial(ConvolutionalNetwork, data.shape, data.classes, channels)
-    return with_own_scores(module_stack(name, make, data.x[:FEW], data.shape, data.classes))
+    return grouped(module_stack(name, make, data.x[:FEW], data.shape, data.classes), channels)
 
 
 def _vit(name: str, data: Dataset) -> Model:

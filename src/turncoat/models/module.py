@@ -160,14 +160,16 @@ def _forward(
         leaves, still = _leaves(params, kept, x.dtype)
         with torch.enable_grad():
             out = stacked(call, own)(leaves | still, x)
-        return _whole(out.detach()), lambda residual, into, weight: _pull(leaves, out, residual, into, weight)
+        return _whole(out.detach()), lambda residual, into, weight: add_gradient(
+            leaves, out, residual, into, weight
+        )
     split = [_leaves(one, kept, x.dtype) for one in each(params)]
     with torch.enable_grad():
         outs = [call(leaf | still, x[j] if own else x) for j, (leaf, still) in enumerate(split)]
 
     def pull(residual: Tensor, into: Params, weight: float) -> None:
         for j, ((leaf, _), out) in enumerate(zip(split, outs, strict=True)):
-            _pull(leaf, out, residual[:, :, j], {name: into[name][j] for name in leaf}, weight)
+            add_gradient(leaf, out, residual[:, :, j], {name: into[name][j] for name in leaf}, weight)
 
     return _whole(torch.stack([out.detach() for out in outs], 2)), pull
 
@@ -194,7 +196,8 @@ def _whole(values: Tensor) -> Tensor:
     return values.float() if values.dtype == torch.bfloat16 else values
 
 
-def _pull(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: float) -> None:
+def add_gradient(leaf: Params, out: Tensor, residual: Tensor, into: Params, weight: float) -> None:
+    """Add weight times what pulls the residual of ``out`` back to the leaves to ``into``, in place."""
     found = torch.autograd.grad(out, list(leaf.values()), residual.to(out.dtype), allow_unused=True)
     for name, gradient in zip(leaf, found, strict=True):
         if gradient is not None:
