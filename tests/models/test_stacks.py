@@ -74,6 +74,15 @@ def test_contract(name, data):
             torch.testing.assert_close(value, before[key] - 0.25 * g, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["vit", "cnn"])
+def test_scores_by_hand_are_forward_modes(name, data):
+    model, params = stack(name, data)
+    params, toward = ({k: v.double() for k, v in part.items()} for part in (params, noise(params)))
+    x = model.prepare(data.x[:9]).double()
+    wanted = jvp(lambda p: model.logits(p, x), (params,), (toward,))[1]
+    torch.testing.assert_close(model.scores(params, x, toward), wanted, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_may_be_stepped_in_place(name, data):
     model, params = stack(name, data)

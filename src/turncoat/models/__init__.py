@@ -12,6 +12,7 @@ from turncoat.models.mlp import mlp
 from turncoat.models.module import module_stack
 from turncoat.models.stack import Model, shapes
 from turncoat.models.vit import SIZES, VisionTransformer
+from turncoat.models.vit_scores import with_own_scores
 
 __all__ = ["MODELS", "Model", "build", "coded", "is_own"]
 
@@ -30,7 +31,7 @@ def _cnn(data: Dataset, channels: int = CHANNELS) -> Model:
 
 def _vit(name: str, data: Dataset) -> Model:
     make = partial(VisionTransformer, data.shape, data.classes, SIZES[name])
-    return module_stack(name, make, data.x[:FEW], data.shape, data.classes)
+    return with_own_scores(module_stack(name, make, data.x[:FEW], data.shape, data.classes), SIZES[name])
 
 
 MODELS: dict[str, Callable[[Dataset], Model]] = {

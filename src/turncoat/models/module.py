@@ -66,7 +66,7 @@ def module_stack(
     call = stacked(functional(module))
 
     def logits(params: Params, x: Tensor) -> Tensor:
-        return _whole(call(_low(params, x), x))
+        return whole(call(_low(params, x), x))
 
     in_training = None
     if parts:
@@ -160,7 +160,7 @@ def _forward(
         leaves, still = _leaves(params, kept, x.dtype)
         with torch.enable_grad():
             out = stacked(call, own)(leaves | still, x)
-        return _whole(out.detach()), lambda residual, into, weight: add_gradient(
+        return whole(out.detach()), lambda residual, into, weight: add_gradient(
             leaves, out, residual, into, weight
         )
     split = [_leaves(one, kept, x.dtype) for one in each(params)]
@@ -171,7 +171,7 @@ def _forward(
         for j, ((leaf, _), out) in enumerate(zip(split, outs, strict=True)):
             add_gradient(leaf, out, residual[:, :, j], {name: into[name][j] for name in leaf}, weight)
 
-    return _whole(torch.stack([out.detach() for out in outs], 2)), pull
+    return whole(torch.stack([out.detach() for out in outs], 2)), pull
 
 
 def _leaves(params: Params, kept: tuple[str, ...], dtype: torch.dtype) -> tuple[Params, Params]:
@@ -191,7 +191,7 @@ def _low(params: Params, x: Tensor) -> Params:
     return {name: value.to(x.dtype) for name, value in params.items()}
 
 
-def _whole(values: Tensor) -> Tensor:
+def whole(values: Tensor) -> Tensor:
     """In float32 where a pass was in bfloat16."""
     return values.float() if values.dtype == torch.bfloat16 else values
 
@@ -206,10 +206,10 @@ def add_gradient(leaf: Params, out: Tensor, residual: Tensor, into: Params, weig
 
 def _scores(call: Call, params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
     if x.is_cuda:  # in float32: a layer norm's statistics are, and its forward mode mixes them with the rest
-        return directional(stacked(call), params, _whole(x), direction)[1]
+        return directional(stacked(call), params, whole(x), direction)[1]
     params, direction = _low(params, x), _low(direction, x)
     pairs = zip(each(params), each(direction), strict=True)
-    return _whole(torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2))
+    return whole(torch.stack([directional(call, one, x, toward)[1] for one, toward in pairs], 2))
 
 
 def _hessian_product(
