@@ -12,10 +12,19 @@ from turncoat.training.in_batch import decide_in_batch, look, suits
 from turncoat.training.pooled import attacked_step
 from turncoat.training.rounds import decide, groups
 from turncoat.training.stack import material, stack_run
-from turncoat.training.task import Rows, start
+from turncoat.training.task import Group, Rows, start
 
 RECIPE = Recipe(epochs=1, batch_size=16, learning_rate=0.3)
 RULES = ("optimal", "as_printed", "last_layer", "random", "cyclic", "least_likely", "highest_loss")
+
+
+def test_a_group_counts_as_its_threats_do():
+    threats = tuple(Threat(i / 100, (101 - i) / 100) for i in range(1, 101))
+    group = Group(threats, torch.arange(len(threats)))
+    for n in (1, 7, 64, 100, 60_000):
+        sizes = group.writable(n)
+        assert sizes.tolist() == [t.writable(n) for t in threats]
+        assert group.allowances(sizes).tolist() == [t.flips(n) for t in threats]
 
 
 def ready(data, threats, recipe=RECIPE, model="logistic"):

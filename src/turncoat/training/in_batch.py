@@ -73,16 +73,18 @@ def decide_in_batch(
     y = batch.y.unsqueeze(1).expand(-1, len(sizes))
     honest = _weighted(task, without(_of(group, batch.shares), y), 1 / len(y))
     slope = batch.along(honest)
+    own = slope.index_select(0, members)
     targeted = threat.goal == "targeted"
-    toward = _to_target(batch, _of(group, batch.logits)) if targeted else -slope
-    new = _chosen(task, group, batch, members, sizes, toward, when)
+    toward = _to_target(batch, _of(group, batch.logits)) if targeted else None
+    aim = -own if toward is None else toward.index_select(0, members)
+    new = _chosen(task, group, batch, members, sizes, aim, when)
     old = y.index_select(0, members)
     change = _weighted(task, swap(old, new, task.model.classes, honest.dtype), 1 / len(y))
-    norm, across = _inner(honest, slope), _inner(change, slope.index_select(0, members))
+    norm, across = _inner(honest, slope), _inner(change, own)
     report = told(
         (new != old).sum(0),
-        before=-_inner(honest, toward) if targeted else norm,
-        moved=_inner(change, toward.index_select(0, members)) if targeted else -across,
+        before=norm if toward is None else -_inner(honest, toward),
+        moved=-across if toward is None else _inner(change, toward.index_select(0, members)),
         norm=norm,
         across=across,
         changed=_inner(change, batch.along(change, members)),
@@ -109,7 +111,7 @@ def _chosen(
     batch: Batch,
     members: Int[Tensor, " m"],
     sizes: Int[Tensor, " g"],
-    toward: Float[Tensor, "b c g"],
+    aim: Float[Tensor, "m c g"],
     when: tuple[int, ...],
 ) -> Int[Tensor, "m g"]:
     """The members' labels, by the scores that the attacker's knowledge allows."""
@@ -117,11 +119,10 @@ def _chosen(
     stacked = labels.unsqueeze(1).expand(-1, len(sizes))
     rule = resolve(threat.selection, threat.write_access)
     assert isinstance(rule, Selection)
-    scores = _scores(task, group, batch, members, sizes, toward, rule.needs)
+    scores = _scores(task, group, batch, members, sizes, aim, rule.needs)
     draw = generator(task.seed, "selection", *when)
     proposed, priority = rule.proposals(scores, stacked, draw)
-    allowed = [t.allowance(size) for t, size in zip(group.threats, sizes.tolist(), strict=True)]
-    flips = torch.tensor(allowed, device=labels.device)
+    flips = group.allowances(sizes)
     return check_spent(
         spend_each(proposed, priority, labels, sizes, flips), stacked, flips, task.model.classes
     )
@@ -133,21 +134,21 @@ def _scores(
     batch: Batch,
     members: Int[Tensor, " m"],
     sizes: Int[Tensor, " g"],
-    toward: Float[Tensor, "b c g"],
+    aim: Float[Tensor, "m c g"],
     needs: str,
 ) -> Float[Tensor, "m c g"]:
-    """What a rule that ``needs`` it reads as scores, at the parameters that the attacker looks at."""
+    """What a rule that ``needs`` it reads as scores, where ``aim`` are those of the omniscient attacker."""
     if needs == "nothing":
-        return toward.new_zeros(()).expand(len(members), *toward.shape[1:])
+        return aim.new_zeros(()).expand_as(aim)
     threat, logits = group.threats[0], batch.logits
     if threat.knowledge == "surrogate":
         assert batch.eyes is not None
         logits = batch.eyes
     if needs == "logits":
         return _of(group, logits).index_select(0, members)
+    scores = aim
     if threat.knowledge != "omniscient":
-        toward = _own_direction(task, threat, batch, members, sizes, _of(group, logits))
-    scores = toward.index_select(0, members)
+        scores = _own_direction(task, threat, batch, members, sizes, _of(group, logits))[members]
     if needs == "centred" and task.model.classes > 2:
         return centred(scores, _of(group, logits).index_select(0, members))
     return scores
@@ -174,5 +175,8 @@ def _to_target(batch: Batch, z: Tensor) -> Tensor:
 def _weighted(task: Task, rest: Float[Tensor, "b c g"], weight: float) -> Float[Tensor, "b c g"]:
     """The residuals as they reach weights: with two classes the first logit is the constant 0, and has none."""
     assert task.model.span is not None
-    rest.mul_(weight)[:, : rest.shape[1] - task.model.span.rows] = 0
+    without_weights = rest.shape[1] - task.model.span.rows
+    rest.mul_(weight)
+    if without_weights:
+        rest[:, :without_weights] = 0
     return rest

@@ -17,7 +17,7 @@ from turncoat.training.in_training import Batch as Step
 from turncoat.training.in_training import note_objectives
 from turncoat.training.rounds import access_order, decide, groups, rank_in, strikes, writable
 from turncoat.training.steps import Seen, attackers_step, server_step
-from turncoat.training.task import Rows, RunState, Task
+from turncoat.training.task import Group, Rows, RunState, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +111,7 @@ def attacked_labels(
     for group in state.groups:
         if not strikes(task, group.threats[0], state.epoch):
             continue
-        order, sizes = _cut(task, state, group.threats, rows)
+        order, sizes = _cut(task, state, group, rows)
         if state.inside is not None:  # the attacker's own model learns from this batch's share alone
             first = torch.arange(len(rows), device=rows.device).unsqueeze(1) < sizes
             state.inside[rows[order].unsqueeze(1), group.columns] = first
@@ -127,15 +127,15 @@ def attacked_labels(
 
 
 def _cut(
-    task: Task, state: RunState, threats: Sequence[Threat], rows: Int[Tensor, " b"]
+    task: Task, state: RunState, group: Group, rows: Int[Tensor, " b"]
 ) -> tuple[Int[Tensor, " b"], Int[Tensor, " g"]]:
     """The batch's rows in the order from which write access is cut, and how many of them each replica owns."""
-    placement = threats[0].placement
+    placement = group.threats[0].placement
     if placement == "resampled":  # a batch is drawn at random, so its first rows are a random share of it
-        return torch.arange(len(rows), device=rows.device), writable(threats, len(rows), rows.device)
+        return torch.arange(len(rows), device=rows.device), group.writable(len(rows))
     n = len(task.y)
     if state.ranks is None:
         state.ranks = rank_in(access_order(task, 0, n, placement))
     ranks = state.ranks[rows]
-    owned = (ranks.unsqueeze(1) < writable(threats, n, rows.device)).sum(0)
+    owned = (ranks.unsqueeze(1) < group.writable(n)).sum(0)
     return ranks.argsort(), owned

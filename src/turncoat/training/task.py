@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.attack.round import Report
@@ -19,7 +19,7 @@ from turncoat.models.stack import Model, expand, moved
 from turncoat.planning.server import Server
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
-from turncoat.threat import Threat
+from turncoat.threat import SLIP, Threat
 from turncoat.training import optimizers
 from turncoat.training.optimizers import Optimizer, Slots
 
@@ -64,6 +64,31 @@ class Group:
 
     threats: tuple[Threat, ...]
     columns: Int[Tensor, " g"]
+
+    def writable(self, n: int) -> Int[Tensor, " g"]:
+        """|K| of each threat, of ``n`` examples."""
+        return _whole_part(self._access * n)
+
+    def allowances(self, sizes: Int[Tensor, " g"]) -> Int[Tensor, " g"]:
+        """How many flips each threat has in a round where it may write to so many examples."""
+        return _whole_part(self._budgets * sizes)
+
+    # read once, since with schedule "step" every step asks
+    @functools.cached_property
+    def _access(self) -> Float[Tensor, " g"]:
+        return self._numbers([threat.write_access for threat in self.threats])
+
+    @functools.cached_property
+    def _budgets(self) -> Float[Tensor, " g"]:
+        return self._numbers([threat.local_budget for threat in self.threats])
+
+    def _numbers(self, shares: list[float]) -> Float[Tensor, " g"]:
+        return torch.tensor(shares, dtype=torch.float64, device=self.columns.device)
+
+
+def _whole_part(values: Float[Tensor, " g"]) -> Int[Tensor, " g"]:
+    """As ``Threat`` rounds shares of sizes."""
+    return (values + SLIP).floor().long()
 
 
 @runtime_checkable
