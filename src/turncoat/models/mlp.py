@@ -175,7 +175,7 @@ def _pullback_through(
         rest = _inward(residual)
         # ``into`` may be the parameters themselves: what is read of them is read before the first addition
         back = torch.bmm(params[WEIGHT].transpose(1, 2), rest)
-        back = torch.ops.aten.threshold_backward(back, active, 0)
+        torch.ops.aten.threshold_backward.grad_input(back, active, 0, grad_input=back)
         into[WEIGHT].baddbmm_(rest, active.transpose(1, 2), alpha=weight)
         into[BIAS].add_(rest.sum(2, keepdim=True), alpha=weight)
         add_first(into, back, weight)
