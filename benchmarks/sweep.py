@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator
 import torch
 
 from turncoat.data.dataset import Dataset
+from turncoat.federation.federation import POOLED
+from turncoat.federation.tiles import tile_size
 from turncoat.models import build
 from turncoat.models import products as of_a_step
 from turncoat.recipe import Recipe
@@ -72,7 +74,8 @@ def stacks(data: Dataset, precision: str = "float32") -> list[tuple[Task, Task]]
     made = material(build("logistic", data), data, "cpu")
     cells = (Threat(write_access=0.25),) * CELLS
     recipe = Recipe(epochs=1, precision=precision)
-    attacked = [stack_run(made, recipe, 0, tile).task for tile in tiles(cells, made.model.tile)]
+    size = tile_size(made.model, POOLED, "cpu", precision)
+    attacked = [stack_run(made, recipe, 0, tile).task for tile in tiles(cells, size)]
     return [(task, dataclasses.replace(task, threats=(CLEAN,) * len(task.threats))) for task in attacked]
 
 

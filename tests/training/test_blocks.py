@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from turncoat import Recipe, Threat, models
+from turncoat import Federation, Recipe, Threat, models
+from turncoat.federation.federation import POOLED
+from turncoat.federation.tiles import tile_size
 from turncoat.models import products
 from turncoat.training import blocks
 from turncoat.training.stack import material, stack_run
@@ -101,3 +103,16 @@ def test_only_plain_steps_in_bfloat16_make_blocks(multi, everywhere):
     assert blocks.steps(task_of(multi, LOW, threats(schedule="epoch/2"))) == 1
     for change in ({"momentum": 0.9}, {"weight_decay": 0.1}, {"clip_norm": 1.0}, {"optimizer": "adam"}):
         assert blocks.steps(task_of(multi, dataclasses.replace(LOW, **change))) == 1
+
+
+def test_only_a_linear_models_stack_in_bfloat16_is_twice_as_large(multi):
+    linear, perceptron = (models.build(name, multi) for name in ("logistic", "mlp"))
+    many = Federation(workers=10, hostile=1)
+    assert (
+        tile_size(linear, POOLED, "cpu", "bfloat16")
+        == 2 * tile_size(linear, POOLED, "cpu")
+        == 2 * linear.tile
+    )
+    assert tile_size(perceptron, POOLED, "cpu", "bfloat16") == tile_size(perceptron, POOLED, "cpu")
+    assert tile_size(linear, POOLED, "cuda", "bfloat16") == tile_size(linear, POOLED, "cuda")
+    assert tile_size(linear, many, "cpu") < linear.tile

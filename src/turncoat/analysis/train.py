@@ -60,7 +60,7 @@ def train(
             f" their step; it trains in another, by {data.model.in_training.parts}",
             errors.EvaluationModeWarning,
         )
-    size = tile_size(data.model, federation, device)
+    size = tile_size(data.model, federation, device, recipe.precision)
     stacks = [
         stack_run(data, recipe, seed, tile, federation) for seed in chosen for tile in tiles(wanted, size)
     ]

@@ -139,7 +139,7 @@ def grid(setting: Setting) -> list[tuple[Attack, float, float, Threat]]:
 def run(setting: Setting, threats: Iterable[Threat], told: Told, what: str) -> Outcomes:
     """Train all threats and the clean runs, side by side."""
     wanted = (CLEAN, *dict.fromkeys(threats))
-    size = tile_size(setting.data.model, POOLED, "cpu")
+    size = tile_size(setting.data.model, POOLED, "cpu", setting.recipe.precision)
     parts = tiles(wanted, size)
     stacks = [stack_run(setting.data, setting.recipe, seed, tile) for seed in setting.seeds for tile in parts]
     for number, stack in enumerate(stacks):

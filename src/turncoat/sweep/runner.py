@@ -97,7 +97,7 @@ def planned(wanted: list[Cell], known: set[str], device: str, at: str | None = N
         if all(key(cell) in known for cell in alike):
             continue
         model = prepared(alike[0].problem, alike[0].fingerprint, at, read).model
-        tile = tile_size(model, alike[0].federation, device)
+        tile = tile_size(model, alike[0].federation, device, alike[0].recipe.precision)
         for stack in stacks(alike, tile, known, shapes(model), device):
             yield Planned(stack, start(dataclasses.replace(stack, device=at)).steps(), lanes_for(model))
 
