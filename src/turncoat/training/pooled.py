@@ -136,6 +136,5 @@ def _cut(
     n = len(task.y)
     if state.ranks is None:
         state.ranks = rank_in(access_order(task, 0, n, placement))
-    ranks = state.ranks[rows]
-    owned = (ranks.unsqueeze(1) < group.writable(n)).sum(0)
-    return ranks.argsort(), owned
+    ranks, order = state.ranks[rows].sort()
+    return order, torch.searchsorted(ranks, group.writable(n))
