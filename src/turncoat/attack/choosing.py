@@ -39,15 +39,16 @@ def chooser(
     params: Params,
     direction: Params,
     x: Tensor,
-    members: Int[Tensor, " m"],
+    members: Int[Tensor, " m"] | None,
     labels: Int[Tensor, " m"],
     sizes: Int[Tensor, " r"],
     generator: torch.Generator,
 ) -> Choose:
     """How the rows' new labels are chosen by ``rule``, once or several times in a round: it is asked once, here.
 
-    Rows that a choice bars are left alone. A rule of one's own is asked again by every choice, as it is told the
-    budget; it is not told what is barred.
+    ``members`` are their places in ``x``; without them ``x`` is theirs from its first row on. Rows that a choice bars
+    are left alone. A rule of one's own is asked again by every choice, as it is told the budget; it is not told what is
+    barred.
 
     Raises:
         TurncoatError: if the rule fails; a choice, if the rule overspends or returns something that is not labels.
@@ -90,7 +91,7 @@ def _asked(
     params: Params,
     direction: Params,
     x: Tensor,
-    members: Int[Tensor, " m"],
+    members: Int[Tensor, " m"] | None,
     labels: Int[Tensor, " m"],
     quotas: list[Quota],
     stacked: Int[Tensor, "m r"],
@@ -107,7 +108,7 @@ def _asked(
         one = torch.tensor([q.replica], device=labels.device)
         mine = take(params, one, model.replica_axis)
         toward = take(direction, one, model.replica_axis)
-        scores = scores_for("centred", model, mine, toward, x.index_select(0, members[rows])).squeeze(2)
+        scores = scores_for("centred", model, mine, toward, features(x, members, rows)).squeeze(2)
         chosen = ask(rule, scores, labels[rows].clone(), q.flips, draw)
         allowed = torch.tensor(q.flips, device=labels.device)
         result[rows, q.replica] = check_spent(chosen, labels[rows], allowed, model.classes).to(result.dtype)
@@ -120,7 +121,7 @@ def _proposals(
     params: Params,
     direction: Params,
     x: Tensor,
-    members: Int[Tensor, " m"],
+    members: Int[Tensor, " m"] | None,
     labels: Int[Tensor, "m r"],
     sizes: Int[Tensor, " r"],
     generator: torch.Generator,
@@ -137,7 +138,7 @@ def _proposals(
             prefix(params, active, model.replica_axis),
             prefix(direction, active, model.replica_axis),
         )
-        scores = scores_for(rule.needs, model, mine, toward, x.index_select(0, members[rows]))
+        scores = scores_for(rule.needs, model, mine, toward, features(x, members, rows))
         best, value = rule.proposals(scores, labels[rows, :active], generator)
         proposed[:active, rows] = best.T.to(labels.dtype)
         priority[:active, rows] = value.T.to(priority.dtype)
@@ -156,6 +157,11 @@ def scores_for(
     if needs == "centred" and model.classes > 2:
         return centred(scores, model.logits(params, x))
     return scores
+
+
+def features(x: Tensor, members: Int[Tensor, " m"] | None, rows: "slice | Tensor") -> Tensor:
+    """What some members look like; a view where they stand side by side."""
+    return x[rows] if members is None else x.index_select(0, members[rows])
 
 
 def segments(sizes: Int[Tensor, " r"], m: int, chunk: int) -> Iterator[tuple[slice, int]]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from turncoat.attack.choosing import prefix
+from turncoat.attack.choosing import features, prefix
 from turncoat.direction import Params
 from turncoat.losses import swap
 from turncoat.models.learned import residuals
@@ -48,13 +48,13 @@ def gradient_change(
     model: Model,
     params: Params,
     x: Tensor,
-    members: Int[Tensor, " m"],
+    members: Int[Tensor, " m"] | None,
     old: Int[Tensor, "m r"],
     new: Int[Tensor, "m r"],
     sizes: Int[Tensor, " r"],
     n: int,
 ) -> Params:
-    """What the flips add to the mean gradient over ``n`` examples."""
+    """What the flips add to the mean gradient over ``n`` examples; without ``members`` ``x`` is theirs."""
     total = zeros(moved(model, params))
     dtype = next(iter(params.values())).dtype
     flipped = (old != new).any(1).nonzero().squeeze(1)
@@ -63,7 +63,7 @@ def gradient_change(
         before, after = old[rows, :active], new[rows, :active]
         mine = prefix(params, active, model.replica_axis)
         part = zeros(moved(model, mine))
-        own = x.index_select(0, members[rows])
+        own = features(x, members, rows)
         if model.loss.plain:
             rest, pull = swap(before, after, model.classes, dtype), model.pullback(mine, own)
         else:

@@ -14,7 +14,7 @@ from turncoat.randomness import generator
 from turncoat.training import blocks, replay
 from turncoat.training.evaluate import evaluate, mean_loss
 from turncoat.training.in_training import note_objectives, upcoming
-from turncoat.training.rounds import decide, groups, rank_in, strikes
+from turncoat.training.rounds import decide_all, groups, rank_in, strikes
 from turncoat.training.task import CURVES, IN_TRAINING, Group, Rows, RunState, Task, label_dtype
 
 FLIPS = CURVES.index("flips")
@@ -93,13 +93,14 @@ def begin_round(task: Task, state: RunState, turn: int, rounds: int) -> None:
     if turn:
         state.labels = task.y.to(state.labels.dtype).unsqueeze(1).repeat(1, len(state.alive))
         state.counted = None
+    number = state.epoch * rounds + turn
+    turns = []
     for group in groups(task, state):
-        number = state.epoch * rounds + turn
         pool = task.way.pool(task, group.threats, number)
         _stand(task, state, group, pool)
-        if not strikes(task, group.threats[0], state.epoch):
-            continue
-        outcome = decide(task, state, group, pool, (number,))
+        if strikes(task, group.threats[0], state.epoch):
+            turns.append((group, pool))
+    for group, outcome in decide_all(task, state, turns, (number,)):
         outcome.write(state.labels)
         told, share = outcome.report, None if rounds == 1 else 1 / rounds
         if share is not None:

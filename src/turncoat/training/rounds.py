@@ -9,12 +9,15 @@ from torch import Tensor
 
 from turncoat.attack.rivals import depends_on_access
 from turncoat.attack.round import Report, gradient_change, mean_gradient, report
+from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
 from turncoat.training.choice import Turn, chosen_labels, direction
 from turncoat.training.task import Group, Rows, RunState, Task
+
+LAID_OUT = 256 << 20  # bytes of features that are copied for a round
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,19 +70,69 @@ def strikes(task: Task, threat: Threat, epoch: int) -> bool:
     return not threat.last_rounds or epoch >= task.recipe.epochs - threat.last_rounds
 
 
-def decide(task: Task, state: RunState, group: Group, rows: Rows, when: tuple[int, ...]) -> Outcome:
-    """One group's round: direction, scores, flips, and what they did to the gradient."""
+def decide_all(
+    task: Task, state: RunState, turns: Sequence[tuple[Group, Rows]], when: tuple[int, ...]
+) -> Iterator[tuple[Group, Outcome]]:
+    """The rounds of several groups, which read the same rows together where they can."""
+    turns = _read_once(turns)
+    gradients = {}
+    for x in {id(rows.x): rows.x for _, rows in turns}.values():
+        mine = [(group, rows) for group, rows in turns if rows.x is x]
+        columns = torch.cat([group.columns for group, _ in mine])
+        labels = mine[0][1].y.unsqueeze(1).expand(-1, len(columns))
+        server = take(state.params, columns, task.model.replica_axis)
+        gradients[id(x)] = columns, mean_gradient(task.model, server, x, labels)
+    for group, rows in turns:
+        columns, gradient = gradients[id(rows.x)]
+        places = (group.columns.unsqueeze(1) == columns).nonzero()[:, 1]
+        honest = take(gradient, places, task.model.replica_axis)
+        yield group, decide(task, state, group, rows, when, honest)
+
+
+def _read_once(turns: Sequence[tuple[Group, Rows]]) -> list[tuple[Group, Rows]]:
+    """Rows that several groups read in the same order, laid out in it if they are not too many."""
+    result = list(turns)
+    for i, (group, rows) in enumerate(turns):
+        alike = [
+            j
+            for j, (_, other) in enumerate(turns)
+            if other.x is rows.x and torch.equal(other.order, rows.order)
+        ]
+        if len(alike) == 1:
+            continue
+        most = max(int(turns[j][1].sizes.max()) for j in alike)
+        if most * rows.x[0].nbytes > LAID_OUT:
+            continue
+        first = result[alike[0]][1].own
+        own = rows.x.index_select(0, rows.order[:most]) if first is None else first
+        result[i] = group, dataclasses.replace(rows, own=own)
+    return result
+
+
+def decide(
+    task: Task,
+    state: RunState,
+    group: Group,
+    rows: Rows,
+    when: tuple[int, ...],
+    honest: Params | None = None,
+) -> Outcome:
+    """One group's round: direction, scores, flips, and what they did to the gradient.
+
+    ``honest`` is the replicas' mean gradient over all rows, where somebody has taken it.
+    """
     columns = group.columns
     members = rows.order[: int(rows.sizes.max())]
     model, axis = task.model, task.model.replica_axis
     server = take(state.params, columns, axis)
     honest_labels = rows.y.unsqueeze(1).expand(-1, len(columns))
-    honest = mean_gradient(model, server, rows.x, honest_labels)
+    if honest is None:
+        honest = mean_gradient(model, server, rows.x, honest_labels)
     toward = direction(task, group.threats[0], server, honest)
     turn = Turn(task, state, group.threats, columns, rows, members, when)
     new = chosen_labels(turn, server, toward)
     old = honest_labels[members]
-    change = gradient_change(model, server, rows.x, members, old, new, rows.sizes, len(rows.x))
+    change = gradient_change(model, server, *rows.to_read(members), old, new, rows.sizes, len(rows.x))
     spent = (new != old).sum(0)
     return Outcome(columns, members, new, report(honest, change, toward, spent, axis))
 

@@ -52,6 +52,13 @@ class Rows:
     )
     honest: tuple[tuple[int, int], ...] = ()  # the order's rows per honest worker, in a federation
     sample: Sample | None = None  # on which an aware attacker tries flips against the server's rule
+    own: Tensor | None = (
+        None  # x in the order, for as many rows as any replica may write to, where it is at hand
+    )
+
+    def to_read(self, members: Int[Tensor, " m"]) -> tuple[Tensor, Int[Tensor, " m"] | None]:
+        """Where to read the members: features, and their places in them unless these are theirs alone."""
+        return (self.x, members) if self.own is None else (self.own, None)
 
     def parts(self, replica: int) -> tuple[tuple[int, int], ...]:
         """Where in the order the replica's own rows stand, each part with a budget of its own."""
