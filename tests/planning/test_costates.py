@@ -101,3 +101,21 @@ def test_hessian_product_against_autograd(multi, name):
     got = mean_hessian_product(here.model, params, along, here.x, soft)
     for key, value in wanted.items():
         torch.testing.assert_close(got[key], value, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["logistic", "mlp:4"])
+def test_both_goals_are_one_where_there_are_two_classes(binary, multi, name):
+    def both(data):
+        ways = [
+            way_back(here := course(data, name, goal=g), random_labels(here))
+            for g in ("untargeted", "targeted")
+        ]
+        return [float(way.objective[0]) for way in ways], [way.legs for way in ways]
+
+    (untargeted, targeted), legs = both(binary)
+    assert untargeted == pytest.approx(targeted + 1, abs=1e-9)
+    for one, other in zip(*legs, strict=True):
+        for key, value in one.direction.items():
+            torch.testing.assert_close(value, other.direction[key], rtol=1e-6, atol=1e-12)
+    (untargeted, targeted), _ = both(multi)
+    assert untargeted != pytest.approx(targeted + 1, abs=1e-3)
