@@ -275,7 +275,7 @@ def _percent(values: pd.Series) -> str:
         return "–"
     found = estimate(values)
     ends = f" [{100 * found.low:.1f}, {100 * found.high:.1f}]" if found.has_interval else ""
-    return f"{100 * found.mean:.1f}{ends}"
+    return f"{100 * found.mean:.1f}{ends}".replace("-", "−")
 
 
 TABLES: Mapping[str, Callable[[pd.DataFrame], str]] = {"norms": norms, "rules": rules}

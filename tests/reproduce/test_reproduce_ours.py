@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from turncoat.reproduce import rules_harm, rules_ours
+from turncoat.reproduce import plan, rules_harm, rules_ours, rules_shape
+from turncoat.reproduce.artefacts import ARTEFACTS
+from turncoat.reproduce.claims import CLAIMS
 from turncoat.reproduce.judging import Verdict
+from turncoat.reproduce.plan import Wanted, planned
 
 CLEAN = 0.9
 CELLS = [(1.0, 0.25), (0.25, 1.0)]
@@ -93,3 +96,60 @@ def test_a_claim_is_read_again_under_planned_flips():
     )
     assert rules_harm.five_percent(rows, "tail").verdict == Verdict.FAILS
     assert rules_ours.under_plans(rules_harm.five_percent)(rows, "tail").verdict == Verdict.HOLDS
+
+
+def goal_rows(untargeted, printed, **where):
+    """Plans of both goals, the targeted costing .2, and printed flips beside them, in two parts of the rule."""
+    wide = {"cells": [(0.25, 1.0), (1.0, 0.5)]} | where
+    rows = runs(0.2, selection="planned", goal="targeted", **wide) + runs(
+        untargeted, selection="planned", **wide
+    )
+    rows += runs(0.2, selection="as_printed", goal="targeted", **wide)
+    return rows + runs(printed, selection="as_printed", **wide)
+
+
+@pytest.mark.parametrize(
+    ("untargeted", "printed", "verdict"), [(0.3, 0.1, Verdict.HOLDS), (0.1, 0.3, Verdict.FAILS)]
+)
+def test_goals_are_compared_by_plans_and_not_by_the_printed_flips_beside_them(untargeted, printed, verdict):
+    rows = goal_rows(untargeted, printed, dataset="mnist-01")
+    rule = next(claim.judge for claim in CLAIMS if claim.number == 21)
+    found = rule(pd.DataFrame(rows), "tail")
+    assert found is not None and {part.verdict for part in found.parts} == {verdict} and len(found.parts) == 2
+    assert rule(pd.DataFrame([run for run in rows if run["goal"] == "untargeted"]), "tail") is None
+
+
+def test_digits_are_judged_apart_and_by_claim_21_alone():
+    rows = goal_rows(0.3, 0.3, dataset="mnist-01") + goal_rows(0.1, 0.1, dataset="digits")
+    found = rules_ours.under_plans(rules_ours.planned_goals)(pd.DataFrame(rows), "tail")
+    assert found is not None
+    assert {part.name for part in found.parts if part.holds is False} == {
+        part.name for part in found.parts if part.name.endswith(" on digits")
+    }
+    assert len(found.parts) == 4
+    first = rules_shape.goals(pd.DataFrame(rows), "tail")
+    assert first is not None and len(first.parts) == 2 and first.verdict == Verdict.HOLDS
+
+
+GOAL_PARTS = {"k from 0.2, k·b below half": 6, "k·b from half on": 3, "k below 0.2": 3}
+
+
+@pytest.mark.parametrize(("name", "ending"), [("C:goals", ""), ("C:goals_digits", " on digits")])
+def test_every_budget_of_both_goals_decides_a_part(name, ending):
+    cells = plan.cells(planned(ARTEFACTS[name], Wanted(seeds=1)))
+    threats = [(cell.threat, cell.problem.dataset) for cell in cells if cell.threat.selection == "planned"]
+    rows = [
+        run
+        for threat, dataset in threats
+        for run in runs(
+            0.1,
+            cells=[(threat.write_access, threat.local_budget)],
+            dataset=dataset,
+            selection="planned",
+            goal=threat.goal,
+        )
+    ]
+    found = rules_ours.under_plans(rules_ours.planned_goals)(pd.DataFrame(rows), "tail")
+    assert found is not None
+    named = {part.name: int(part.note.split()[-2]) for part in found.parts}
+    assert named == {part + ending: count for part, count in GOAL_PARTS.items()}

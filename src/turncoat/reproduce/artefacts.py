@@ -52,6 +52,7 @@ PAIRS = "Which pairs (k, b) were drawn is not stated; five are our choice."
 UNTARGETED = " Untargeted alone: the targeted half is left out for its cost."
 LINES = "The lines are our choice: b = 1 (k is the budget) and k = 1 (b is the budget)."
 BUDGETS = "A stable step, where the papers' is unstable; fewer epochs than theirs."
+ONE_AIM = " With two classes plans of both goals have one aim: they differ by where their searches set out."
 ROUNDS = "A round is an epoch, a part of one, or a mini-batch; the budget of a round is the same share."
 STRIKE = "planned:last aims at the parameters after the last round, planned at the last 10 % of the rounds."
 WORKERS = "Workers and budget are not stated; 10 workers, 1 or 2 of them hostile, b = 1, are our choice."
@@ -179,6 +180,10 @@ _ALL = (
             ("digits", "digits"), ("mnist01", "MNIST 0/1"), ("mnist", "MNIST"), ("cifar10", "CIFAR-10"),
             ("mlp", "MNIST, MLP"),
         )
+    ),
+    *(
+        Artefact(f"{OURS}:{name}", f"Accuracy under every rule and goal, {words}", "rules", "", BUDGETS + note)
+        for name, words, note in (("goals", "MNIST 0/1", ONE_AIM), ("goals_digits", "digits", ""))
     ),
     *(
         Artefact(f"{OURS}:{kind}{ending}", f"{title}, {words}", "rules", "", note)

@@ -199,6 +199,10 @@ CLAIMS = (
                 20, 5, "harm grows with k and with b", "from the heat map", rules_shape.MONOTONE_RULE,
                 rules_shape.monotone, ("C:mnist01",),
             ),
+            (
+                21, 6, "untargeted harms as much as targeted, or more", "on the order of 20 points",
+                rules_ours.PLANNED_GOALS_RULE, rules_ours.planned_goals, ("C:goals", "C:goals_digits"),
+            ),
         )
     ),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules of claims 13 to 19, which are ours: plans beside the per-round optimum, how often it decides, and strikes.
+"""Rules of claims 13 to 21, which are ours: plans beside the per-round optimum, how often it decides, and strikes.
 
 Each takes the runs of one scale and the name of a statistic, and gives None where the runs it needs are absent.
 """
@@ -24,6 +24,7 @@ from turncoat.reproduce.measures import (
     harmed,
     wide_of,
 )
+from turncoat.reproduce.rules_shape import GOALS_OF, goal_parts
 
 PLANNED, CLASS_BY_CLASS = "planned", "class_by_class"
 SETTING = ["dataset", "model"]
@@ -151,6 +152,21 @@ def under_plans(
         return rule(kept, statistic)
 
     return read
+
+
+PLANNED_GOALS_RULE = (
+    f"MNIST 0/1, and digits apart: {GOALS_OF}. With two classes the only wrong label is the target, so plans of both"
+    " goals have one aim, and differ by where their searches set out; with ten they differ in their aim"
+)
+
+
+def planned_goals(points: pd.DataFrame, statistic: str) -> Finding | None:
+    """Claim 21, on plans that stand in the place of printed flips: claim 6, and the same where goals are two aims."""
+    parts = [
+        *goal_parts(points, statistic, "mnist-01"),
+        *goal_parts(points, statistic, "digits", " on digits"),
+    ]
+    return Finding(tuple(parts)) if parts else None
 
 
 def _whole(points: pd.DataFrame) -> pd.DataFrame:

@@ -137,22 +137,32 @@ def _steps(cells: list[Cell], axis: int) -> list[tuple[Cell, Cell]]:
 
 
 GOAL_LITTLE = 0.02  # that the goals may differ at small k
-GOALS_RULE = (
-    f"MNIST 0/1: from k = {SMALL_ACCESS:g} on, untargeted minus targeted accuracy is surely less than"
+GOALS_OF = (
+    f"from k = {SMALL_ACCESS:g} on, untargeted minus targeted accuracy is surely less than"
     f" {A_POINT} on average, and surely above 0, by {A_POINT} or more, in at most"
     f" {FEW_CELLS} of the cells (it fails if the average is surely more than {A_POINT}, or more of"
     f" the cells); k·b below {HALF:g} and from there on apart, since then the target itself is wrong everywhere. Below"
     f" k = {SMALL_ACCESS:g}, no cell's mean differs by {points_words(GOAL_LITTLE)} or more (it fails if more than"
     f" {FEW_CELLS} of the cells surely do)"
 )
+GOALS_RULE = f"MNIST 0/1: {GOALS_OF}"
 
 
 def goals(points: pd.DataFrame, statistic: str) -> Finding | None:
-    """Claim 6: from half of the labels on the target itself is no longer right anywhere, so these cells stand apart."""
-    rows = attacked(usual(points, "mnist-01"))
+    """Claim 6."""
+    parts = goal_parts(points, statistic, "mnist-01")
+    return Finding(tuple(parts)) if parts else None
+
+
+def goal_parts(points: pd.DataFrame, statistic: str, dataset: str, ending: str = "") -> list[Part]:
+    """Both goals on one data set, empty where one is absent; names of parts have this ending.
+
+    From half of the labels on the target itself is no longer right anywhere, so these cells stand apart.
+    """
+    rows = attacked(usual(points, dataset))
     wide: Any = wide_of(rows[f"accuracy.{statistic}"], rows, ["goal", *CELL])
     if wide.empty or not {"untargeted", "targeted"} <= set(wide.columns.get_level_values(0)):
-        return None
+        return []
     apart = (wide["untargeted"] - wide["targeted"]).dropna(axis=1, how="all")
     fewest = int(apart.count().min())
     flipped = {cell: cell[0] * cell[1] for cell in apart.columns}
@@ -162,14 +172,14 @@ def goals(points: pd.DataFrame, statistic: str) -> Finding | None:
         ],
         "k·b from half on": [c for c in apart.columns if c[0] >= SMALL_ACCESS and flipped[c] >= HALF],
     }
-    parts = [_goal_part(name, apart[cells], fewest) for name, cells in groups.items() if cells]
+    parts = [_goal_part(name + ending, apart[cells], fewest) for name, cells in groups.items() if cells]
     small = [mean_of(apart[c]) for c in apart.columns if c[0] < SMALL_ACCESS]
     if small:
         most = max(small, key=lambda one: abs(one.mean))
         note = f"where they differ most of {len(small)} cells"
         holds = stays_within(small, GOAL_LITTLE)
-        parts.append(Part(f"k below {SMALL_ACCESS:g}", holds, most, None, POINTS, fewest, note))
-    return Finding(tuple(parts)) if parts else None
+        parts.append(Part(f"k below {SMALL_ACCESS:g}{ending}", holds, most, None, POINTS, fewest, note))
+    return parts
 
 
 def _goal_part(name: str, apart: pd.DataFrame, fewest: int) -> Part:
