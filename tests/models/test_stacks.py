@@ -74,6 +74,20 @@ def test_contract(name, data):
             torch.testing.assert_close(value, before[key] - 0.25 * g, rtol=1e-4, atol=1e-5)
 
 
+def test_a_module_that_writes_to_its_input_gets_a_copy():
+    def make():
+        return nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(6, 3))
+
+    x = torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    before = x.clone()
+    model = module.module_stack("own", make, x[:3], (6,), 3)
+    params = model.init(torch.Generator().manual_seed(0), 2)
+    plain = nn.functional.relu(x) @ params["2.weight"].transpose(1, 2) + params["2.bias"].unsqueeze(1)
+    torch.testing.assert_close(model.logits(params, x), plain.permute(1, 2, 0))
+    assert model.forward(params, x)[0].shape == model.scores(params, x, noise(params)).shape
+    assert torch.equal(x, before)
+
+
 @pytest.mark.parametrize("name", ["vit", "cnn"])
 def test_scores_by_hand_are_forward_modes(name, data):
     model, params = stack(name, data)

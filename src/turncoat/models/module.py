@@ -4,6 +4,7 @@ On a GPU the replicas run together by ``vmap``; on the CPU one after the other, 
 products and convolutions over many small weights are slower than one at a time) and holds less memory.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable
 
@@ -49,6 +50,7 @@ def module_stack(
     module = seeded(make, 0)
     few = prepare(example)
     refuse_at_sight(name, module)  # before anything is called
+    shield(module, few)
     parts = parts_at_rest(module, few)
     fits(name, module, few, classes)
     kept = statistics(module, parts)
@@ -91,6 +93,15 @@ def module_stack(
         tile=max(1, min(TILE, HELD // (CHUNK * held(module, few)))),
         chunk=CHUNK,
     )
+
+
+def shield(module: nn.Module, few: Tensor) -> None:
+    """Give a module that writes to its input, as ``ReLU(inplace=True)`` does if it comes first, a copy every time."""
+    given = few.clone()
+    with contextlib.suppress(Exception), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        module(given)  # whether it takes the examples at all is tried later
+    if not torch.equal(given, few):
+        module.register_forward_pre_hook(lambda _, given: tuple(x.clone() for x in given))
 
 
 def held(module: nn.Module, few: Tensor) -> int:
