@@ -147,3 +147,15 @@ def test_flips_harm_the_mean_and_a_robust_rule_answers(digits):
         harms[aggregator] = table.set_index("selection")["harm.mean"][1:]
     assert harms["mean"]["optimal"] > 0.2 and harms["mean"]["random"] < 0.1
     assert harms["nnm+trimmed_mean"]["optimal"] < 0.1
+
+
+@pytest.mark.parametrize("model", ["logistic", "mlp:4"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_surrogate_rests_in_rounds_without_a_hostile_worker(model, optimizer, multi):
+    """Half of six workers take part, one of them hostile: its own model learns in some of the steps alone."""
+    federation = Federation(workers=6, hostile=1, participation=0.5)
+    recipe = Recipe(epochs=2, batch_size=4, learning_rate=0.05, optimizer=optimizer)
+    threat = Threat(selection="optimal", knowledge="surrogate")
+    found = train(multi, model, [threat], seeds=[0, 1], recipe=recipe, federation=federation)
+    assert all(np.isfinite(run.curve("accuracy")).all() for run in found.runs)
+    assert all(run.curve("flips").max() > 0 for run in found.runs if not run.threat.is_clean)

@@ -2,7 +2,7 @@
 
 On the CPU its activations lie with the channels last, where convolutions and pooling run vectorised over them: a step
 takes about half the time. There some replicas share a convolution, with a group for each: few channels leave most of a
-processor idle, while many more than ``TOGETHER`` no longer fit its cache, see ``benchmarks/networks.py``.
+processor idle, while many more than ``TOGETHER`` no longer fit its cache (docs/measurements.md has the ratios).
 """
 
 import dataclasses
@@ -156,7 +156,7 @@ def _convolved(
 def _headed(
     x: Float[Tensor, "n rm h w"], weight: Float[Tensor, "r c f"], bias: Float[Tensor, "r c"]
 ) -> Float[Tensor, "n c r"]:
-    own = x.reshape(len(x), len(weight), -1)
+    own = x.reshape(len(x), len(weight), weight.shape[2])
     return torch.baddbmm(bias.unsqueeze(2), weight, own.permute(1, 2, 0)).permute(2, 1, 0)
 
 

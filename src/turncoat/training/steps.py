@@ -109,6 +109,10 @@ def attackers_step(
     """The attacker's own model takes the same step on its own part of the batch, with honest labels."""
     if state.eyes is None or state.eyes_slots is None or state.inside is None:
         return
+    if not len(
+        rows
+    ):  # a federation's round in which none of its workers takes part: its model has seen nothing
+        return
     logits, pull, _ = seen or Seen(*task.model.forward(state.eyes, x))
     labels = task.y.index_select(0, rows).unsqueeze(1).expand(-1, len(state.alive))
     rest = residuals(task.model, state.eyes, x, logits, labels)
