@@ -32,9 +32,8 @@ def rounds_in_epoch(schedule: object) -> int:
     return 1
 
 
-SLIP = (
-    1e-9  # 0.29 * 100 is 28.999999999999996 in binary: a share that is meant to be exact must not lose a flip
-)
+# 0.29 * 100 is 28.999999999999996 in binary: a share that is meant to be exact must not lose a flip
+SLIP = 1e-9
 
 
 def _floor(value: float) -> int:

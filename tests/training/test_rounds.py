@@ -13,6 +13,8 @@ THREATS = (
     *(Threat(k, 0.3, goal="targeted") for k in (0.6, 1.0)),
     Threat(0.5, 0.5, placement="fixed"),
     Threat(0.8, 0.5, knowledge="local"),
+    Threat(0.7, 0.5, knowledge="surrogate"),
+    Threat(0.7, 0.5, selection="planned"),
 )
 
 
@@ -35,12 +37,13 @@ def test_groups_decide_together_as_they_do_alone(kind, model, laid_out, request,
             torch.testing.assert_close(getattr(found.report, name), value, rtol=1e-4, atol=1e-5)
 
 
-def test_features_are_laid_out_for_rows_that_several_groups_read_in_one_order(multi, monkeypatch):
+def test_features_are_laid_out_for_groups_that_score_rows_in_one_order(multi, monkeypatch):
     task, state = ready(multi, THREATS, Recipe(epochs=2, batch_size=16, learning_rate=0.3))
     turns = [(group, task.way.pool(task, group.threats, 1)) for group in groups(task, state)]
-    laid = [rows.own for _, rows in rounds._read_once(turns)]
-    alone = [group.threats[0].placement == "fixed" for group, _ in turns]
-    assert [own is None for own in laid] == alone and any(alone)
+    laid = [rows.own for _, rows in rounds._read_once(task, turns)]
+    first = [group.threats[0] for group, _ in turns]
+    wanted = [t.placement == "resampled" and t.selection not in ("random", "planned") for t in first]
+    assert [own is not None for own in laid] == wanted and 2 < sum(wanted) < len(wanted)
     assert len({id(own) for own in laid if own is not None}) == 1
     monkeypatch.setattr(rounds, "LAID_OUT", multi.x.nbytes // 2)
-    assert all(rows.own is None for _, rows in rounds._read_once(turns))
+    assert all(rows.own is None for _, rows in rounds._read_once(task, turns))

@@ -6,8 +6,6 @@ from turncoat.precision import BFLOAT16, FLOAT32
 
 MESSAGES = 20  # replicas whose workers' messages are held at once
 GPU_TILES = 4  # times as many on a GPU, which has no cache to stay in but launches to share
-
-
 LOW_TILES = 2  # times as many of a linear model in bfloat16, whose products are fastest when they are wide
 
 

@@ -7,10 +7,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from turncoat.attack.names import is_planned
 from turncoat.attack.rivals import depends_on_access
 from turncoat.attack.round import Report, gradient_change, mean_gradient, report
+from turncoat.attack.selection import Selection, resolve
 from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
+from turncoat.federation.names import imitated
 from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -74,7 +77,7 @@ def decide_all(
     task: Task, state: RunState, turns: Sequence[tuple[Group, Rows]], when: tuple[int, ...]
 ) -> Iterator[tuple[Group, Outcome]]:
     """The rounds of several groups, which read the same rows together where they can."""
-    turns = _read_once(turns)
+    turns = _read_once(task, turns)
     gradients = {}
     for x in {id(rows.x): rows.x for _, rows in turns}.values():
         mine = [(group, rows) for group, rows in turns if rows.x is x]
@@ -89,24 +92,30 @@ def decide_all(
         yield group, decide(task, state, group, rows, when, honest)
 
 
-def _read_once(turns: Sequence[tuple[Group, Rows]]) -> list[tuple[Group, Rows]]:
-    """Rows that several groups read in the same order, laid out in it if they are not too many."""
-    result = list(turns)
-    for i, (group, rows) in enumerate(turns):
+def _read_once(task: Task, turns: Sequence[tuple[Group, Rows]]) -> list[tuple[Group, Rows]]:
+    """Rows that several groups score in the same order, laid out in it if they are not too many."""
+    scoring = [(group, rows) for group, rows in turns if _scores(task, group.threats[0])]
+    laid: dict[int, Tensor] = {}
+    for group, rows in scoring:
         alike = [
-            j
-            for j, (_, other) in enumerate(turns)
-            if other.x is rows.x and torch.equal(other.order, rows.order)
+            (other, same)
+            for other, same in scoring
+            if same.x is rows.x and torch.equal(same.order, rows.order)
         ]
-        if len(alike) == 1:
+        most = max(int(same.sizes.max()) for _, same in alike)
+        if len(alike) == 1 or most * rows.x[0].nbytes > LAID_OUT:
             continue
-        most = max(int(turns[j][1].sizes.max()) for j in alike)
-        if most * rows.x[0].nbytes > LAID_OUT:
-            continue
-        first = result[alike[0]][1].own
-        own = rows.x.index_select(0, rows.order[:most]) if first is None else first
-        result[i] = group, dataclasses.replace(rows, own=own)
-    return result
+        first = id(alike[0][0])
+        laid[id(group)] = laid[first] if first in laid else rows.x.index_select(0, rows.order[:most])
+    return [(group, dataclasses.replace(rows, own=laid.get(id(group)))) for group, rows in turns]
+
+
+def _scores(task: Task, threat: Threat) -> bool:
+    """Whether the attacker looks at all rows that it may write to, to score their labels."""
+    if task.kept is not None or is_planned(threat.selection) or imitated(threat.selection):
+        return False
+    rule = resolve(threat.selection, threat.write_access)
+    return not (isinstance(rule, Selection) and rule.needs == "nothing")
 
 
 def decide(
