@@ -5,8 +5,8 @@ x_t W - Σ_{τ<t} (x_t x_τᵀ) g_τ, with W as it was before the block. All x W
 another at the end: it is read, rounded and written once a block, not once a step. What that costs, products among the
 rows, is shared by all replicas. The steps are the same but for the order of sums.
 
-In bfloat16 half of a step is rounding parameters and adding to them, so there it pays; products in float32 take so long
-that it doesn't.
+In bfloat16 rounding parameters and adding to them takes as long as a third to a half of a step's products, so there it
+pays; products in float32 take so long that it doesn't. On a GPU, where a step is launches, steps are recorded instead.
 """
 
 from jaxtyping import Float, Int
