@@ -8,15 +8,12 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from turncoat import errors
 from turncoat.figures import captions, cells, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
 
 WHEN = ("schedule", "last_rounds")  # a rule's rows are told apart by these too
-
-MARGIN = 0.1  # inches beside the names of rules, which take more at a picture's resolution than where they are laid out
 
 
 def rules(
@@ -61,9 +58,6 @@ def rules(
     mesh.set_gid("rules")
     ax.set_xlabel("write access k, local budget b")
     colour_bar(top, [ax], ScalarMappable(scale, COLOURS), f"{cells.METRICS[metric]} (%)", clean, chance)
-    engine = figure.get_layout_engine()
-    if isinstance(engine, ConstrainedLayoutEngine):
-        engine.set(w_pad=MARGIN)
     return figure
 
 

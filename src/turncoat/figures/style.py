@@ -21,6 +21,7 @@ DASHED = (0, (4, 2))
 CHANCE_DASHES = (0, (8, 4))
 CAPTION_SIZE = 5.5
 SHARE_MARGIN = 0.02
+SAVED_DPI = 300  # pixels of an inch in a .png
 LOG_FROM = 300  # shares that span more than this factor get a logarithmic axis
 _LINE = CAPTION_SIZE * 1.32 / 72  # inches that a line of the caption takes
 _LETTERS_PER_INCH = 24
@@ -56,7 +57,7 @@ RC: dict[str, object] = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,  # embedded TrueType, as publishers ask
     "figure.dpi": 200,
-    "savefig.dpi": 300,
+    "savefig.dpi": SAVED_DPI,
 }
 
 

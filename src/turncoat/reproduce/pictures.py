@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from turncoat import errors
 from turncoat.analysis.estimate import statistics
 from turncoat.analysis.reached import STATISTICS
-from turncoat.figures import FIGURES, caption_of, captions, files
+from turncoat.figures import FIGURES, caption_of, captions, files, style
 from turncoat.precision import FLOAT32
 from turncoat.reproduce import plan, ratios
 from turncoat.reproduce.artefacts import Artefact
@@ -100,6 +100,7 @@ def picture(
     numbers = asked.axes.get("precision", (FLOAT32,))[0]
     title += f", {numbers}" if numbers != FLOAT32 else ""
     figure.suptitle(title, size=TITLE_SIZE)
+    figure.set_dpi(style.SAVED_DPI)  # names take more room there than at a screen's resolution
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: or each format would shift what the one before it left
     return figure
