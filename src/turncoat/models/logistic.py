@@ -27,6 +27,11 @@ def own_rows(residual: Float[Tensor, "n c r"], rows: int) -> Float[Tensor, "n ro
     return residual if rows > 1 else residual[:, 1:]
 
 
+def all_logits(z: Float[Tensor, "n rows r"]) -> Float[Tensor, "n c r"]:
+    """With two classes the first logit, the constant 0, before the row that there is."""
+    return z if z.shape[1] > 1 else torch.cat([torch.zeros_like(z), z], 1)
+
+
 def own_first(weight: Float[Tensor, "d1 rows r"]) -> Float[Tensor, "r rows d1"]:
     """The same memory seen replica by replica, one row of weights per class."""
     return weight.permute(2, 1, 0)
@@ -46,8 +51,7 @@ def logistic(features: int, classes: int) -> Model:
 
     def project(params: Params, x: Tensor) -> Float[Tensor, "n c r"]:
         weight = params[WEIGHT]
-        z = product(x, weight.flatten(1)).view(len(x), rows, weight.shape[2])
-        return z if rows > 1 else torch.cat([torch.zeros_like(z), z], 1)
+        return all_logits(product(x, weight.flatten(1)).view(len(x), rows, weight.shape[2]))
 
     def pullback(params: Params, x: Tensor) -> Pullback:
         def pull(residual: Tensor, into: Params, weight: float) -> None:
@@ -66,9 +70,7 @@ def logistic(features: int, classes: int) -> Model:
         for step, own in enumerate(z):
             if step:  # what the steps before have moved
                 own.addmm_(among(x, step), rest[:step].flatten(0, 1), alpha=-1)
-            logits = own.view(len(own), rows, -1)
-            logits = logits if rows > 1 else torch.cat([torch.zeros_like(logits), logits], 1)
-            rest[step] = own_rows(rest_of(step, logits), rows).flatten(1)
+            rest[step] = own_rows(rest_of(step, all_logits(own.view(len(own), rows, -1))), rows).flatten(1)
         add_product(weight, every.T, rest.flatten(0, 1), -1.0)
 
     def forward_own(params: Params, x: Tensor) -> tuple[Float[Tensor, "b c r"], Pullback]:
@@ -78,7 +80,7 @@ def logistic(features: int, classes: int) -> Model:
             rest = own_rows(residual, rows).permute(2, 1, 0)
             own_first(into[WEIGHT]).baddbmm_(rest, x, alpha=weight)
 
-        return z if rows > 1 else torch.cat([torch.zeros_like(z), z], 1), pull
+        return all_logits(z), pull
 
     def scores(params: Params, x: Tensor, direction: Params) -> Float[Tensor, "n c r"]:
         return project(direction, x)  # the logits are linear: their derivative along Δ is x·Δ

@@ -94,7 +94,7 @@ def decide_all(
 
 def _read_once(task: Task, turns: Sequence[tuple[Group, Rows]]) -> list[tuple[Group, Rows]]:
     """Rows that several groups score in the same order, laid out in it if they are not too many."""
-    scoring = [(group, rows) for group, rows in turns if _scores(task, group.threats[0])]
+    scoring = [(group, rows) for group, rows in turns if _reads_all(task, group.threats[0])]
     laid: dict[int, Tensor] = {}
     for group, rows in scoring:
         alike = [
@@ -110,7 +110,7 @@ def _read_once(task: Task, turns: Sequence[tuple[Group, Rows]]) -> list[tuple[Gr
     return [(group, dataclasses.replace(rows, own=laid.get(id(group)))) for group, rows in turns]
 
 
-def _scores(task: Task, threat: Threat) -> bool:
+def _reads_all(task: Task, threat: Threat) -> bool:
     """Whether the attacker looks at all rows that it may write to, to score their labels."""
     if task.kept is not None or is_planned(threat.selection) or imitated(threat.selection):
         return False
