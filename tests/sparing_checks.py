@@ -4,6 +4,9 @@
 result, and compiles a check for every function that is made. Here a check is two small functions that beartype
 compiles when a function is first called: one takes what it takes, the other what it gives. Functions within functions
 share the check of the first of them, and axes have names of their own only where a signature names any.
+
+Looking at a tensor takes jaxtyping longer than most of our calls take. Where nothing but names of axes is asked for,
+they are held against its shape here; whatever does not fit goes to jaxtyping itself, which says why.
 """
 
 import dataclasses
@@ -17,13 +20,16 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import jaxtyping
+import torch
 from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import _array_types, _storage
+from torch import Tensor
 
 __name__ = "jaxtyping.sparing"  # what warns at the user's own line passes over jaxtyping's
 
-jaxtyped = jaxtyping.jaxtyped
 config = jaxtyping.config
 Check = tuple[Callable[..., Any], Callable[[Any], Any], bool]
+_lengths = _storage._shape_storage  # of the axes that the calls under way have named, call by call
 _of_inner: dict[tuple[str, str, int], Check] = {}  # by where a function within a function stands
 
 
@@ -58,17 +64,23 @@ def _when_called(made: types.FunctionType, typechecker: Any) -> Any:
             found = made(*args, **kwargs)
             gives(found)
             return found
-        with jaxtyped("context"):  # an axis is as long wherever it is named between here and the result
-            try:
-                takes(*args, **kwargs)
-                found = made(*args, **kwargs)
-                gives(found)
-            except BeartypeCallHintViolation as error:
-                with redirect_stdout(io.StringIO()) as axes:
-                    jaxtyping.print_bindings()
-                error.add_note(f"{made.__module__}.{made.__qualname__}: {axes.getvalue()}")
-                raise
-            return found
+        try:
+            stack = _lengths.memo_stack
+        except AttributeError:  # a thread's first call
+            stack = _lengths.memo_stack = []
+        stack.append(({}, {}, {}, {}))  # an axis is as long wherever it is named between here and the result
+        try:
+            takes(*args, **kwargs)
+            found = made(*args, **kwargs)
+            gives(found)
+        except BeartypeCallHintViolation as error:
+            with redirect_stdout(io.StringIO()) as axes:
+                jaxtyping.print_bindings()
+            error.add_note(f"{made.__module__}.{made.__qualname__}: {axes.getvalue()}")
+            raise
+        finally:
+            stack.pop()
+        return found
 
     return call
 
@@ -122,6 +134,52 @@ def _names_axes(hint: object) -> bool:
     return any(_names_axes(part) for part in typing.get_args(hint))
 
 
+_Meta = _array_types._MetaAbstractArray
+_in_full = _Meta.__instancecheck__
+_asked: dict[type, tuple[frozenset[torch.dtype], tuple[str, ...]] | None] = {}
+
+
+def _fits(hint: type, value: object) -> bool:
+    """Whether a value is what the hint says, with its axes as long as they are elsewhere in the call."""
+    try:
+        asked = _asked[hint]
+    except KeyError:
+        asked = _asked[hint] = _by_names_alone(hint)
+    if asked is not None and type(value) is Tensor:
+        numbers, axes = asked
+        shape = value.shape
+        if value.dtype in numbers and len(shape) == len(axes):
+            try:
+                known = _lengths.memo_stack[-1][0]
+            except (AttributeError, IndexError):  # outside all calls
+                known = {}
+            for axis, length in zip(axes, shape):  # noqa: B905 (as many of both)
+                if known.get(axis, length) != length:
+                    break
+            else:
+                known.update(zip(axes, shape))  # noqa: B905
+                return True
+    return _in_full(hint, value)
+
+
+def _by_names_alone(hint: type) -> tuple[frozenset[torch.dtype], tuple[str, ...]] | None:
+    """A tensor hint's numbers and axes, if all it asks of an axis is a name, and never the same twice."""
+    axes = [axis.name for axis in hint.dims if _plainly_named(axis)] if hint.index_variadic is None else []
+    if hint.array_type is not Tensor or len(set(axes)) < max(1, len(hint.dims)):
+        return None
+    _storage.push_shape_memo({})
+    numbers = frozenset(n for n in NUMBERS if _in_full(hint, torch.empty([1] * len(axes), dtype=n)))
+    _storage.pop_shape_memo()
+    return numbers, tuple(axes)
+
+
+def _plainly_named(axis: object) -> bool:
+    return isinstance(axis, _array_types._NamedDim) and not (axis.broadcastable or axis.treepath)
+
+
+WHOLE = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8)
+NUMBERS = (torch.bool, *WHOLE, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_Meta.__instancecheck__ = _fits
 jaxtyping.jaxtyped = _sparing
 
 

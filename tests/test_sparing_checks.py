@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from beartype import beartype
 from beartype.roar import BeartypeCallHintViolation
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int, Integer, Shaped, _storage
 from torch import Tensor
 
 import sparing_checks
@@ -114,3 +115,54 @@ def test_functions_within_functions_are_checked_each_time():
 
 def test_axes_are_forgotten_between_calls():
     assert doubled(X, Y).shape == (3, 2) and doubled(torch.ones(1, 1), torch.ones(1)).shape == (1, 1)
+
+
+HINTS = (
+    Float[Tensor, "n d"],
+    Float[Tensor, "d n"],
+    Float[Tensor, " n"],
+    Int[Tensor, " n"],
+    Bool[Tensor, "n d"],
+    Integer[Tensor, "n d"],
+    Shaped[Tensor, "n d"],
+    Float[Tensor, ""],
+    Float[Tensor, "n n"],
+    Float[Tensor, "n 2"],
+    Float[Tensor, "n #d"],
+    Float[Tensor, "*rest d"],
+    Float[Tensor, "n _"],
+    Float[Tensor, "..."],
+    Float[np.ndarray, "n d"],
+)
+VALUES = (
+    *(torch.ones(shape) for shape in ((), (2,), (3,), (2, 2), (2, 3), (3, 2), (1, 3), (2, 4), (2, 2, 3))),
+    *(torch.ones(2, 3, dtype=numbers) for numbers in (torch.bool, torch.int64, torch.uint8, torch.bfloat16)),
+    torch.nn.Parameter(torch.ones(2, 3)),
+    torch.ones(3, dtype=torch.int64),
+    np.ones((2, 3)),
+    [1.0],
+    None,
+)
+
+
+@pytest.mark.parametrize("known", [{}, {"n": 2}, {"d": 3}, {"n": 2, "d": 2}], ids=str)
+def test_a_look_at_a_tensor_finds_what_jaxtypings_own_finds(known):
+    def found(look, hint, value):
+        _storage.push_shape_memo({})
+        _storage.get_shape_memo()[0].update(known)
+        try:
+            return look(hint, value), _storage.get_shape_memo()[:2]
+        finally:
+            _storage.pop_shape_memo()
+
+    fits = [
+        found(sparing_checks._fits, hint, value) == found(sparing_checks._in_full, hint, value)
+        for hint in HINTS
+        for value in VALUES
+    ]
+    assert all(fits)
+    assert isinstance(X, Float[Tensor, "n d"]) and not isinstance(X, Float[Tensor, " n"])  # outside all calls
+
+
+def test_short_looks_are_what_most_hints_get():
+    assert [sparing_checks._by_names_alone(hint) is not None for hint in HINTS] == [True] * 7 + [False] * 8
