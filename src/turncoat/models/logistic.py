@@ -66,10 +66,10 @@ def logistic(features: int, classes: int) -> Model:
     def several(params: Params, x: Float[Tensor, "s b d1"], rest_of: RestOf) -> None:
         weight, every = params[WEIGHT].flatten(1), x.flatten(0, 1)
         z = product(every, weight).view(*x.shape[:2], -1)
-        rest = torch.empty_like(z)
+        rest = torch.empty_like(z, dtype=x.dtype)
         for step, own in enumerate(z):
             if step:  # what the steps before have moved
-                own.addmm_(among(x, step), rest[:step].flatten(0, 1), alpha=-1)
+                add_product(own, among(x, step), rest[:step].flatten(0, 1), -1.0)
             rest[step] = own_rows(rest_of(step, all_logits(own.view(len(own), rows, -1))), rows).flatten(1)
         add_product(weight, every.T, rest.flatten(0, 1), -1.0)
 

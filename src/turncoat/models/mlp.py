@@ -76,12 +76,12 @@ def several(params: Params, x: Float[Tensor, "s b d1"], rest_of: RestOf) -> None
     """Plain steps, one after the other, with the first layer's products of all their rows at once."""
     hidden, every = params[HIDDEN].flatten(0, 1), x.flatten(0, 1)
     before = product(hidden, every.T)
-    moved, size = torch.empty_like(before), x.shape[1]
+    moved, size = torch.empty_like(before, dtype=x.dtype), x.shape[1]
     for step in range(len(x)):
         own = slice(step * size, (step + 1) * size)
         z = before[:, own]
         if step:  # what the steps before have moved
-            z = torch.addmm(z, moved[:, : own.start], among(x, step).T, alpha=-1)
+            add_product(z, moved[:, : own.start], among(x, step).T, -1.0)
         active = z.unflatten(0, (len(params[HIDDEN]), -1)).relu()
 
         def keep(into: Params, back: Float[Tensor, "r h b"], weight: float, own: slice = own) -> None:

@@ -23,15 +23,15 @@ def add_product(
     into: Float[Tensor, "i k"], a: Float[Tensor, "i j"], b: Float[Tensor, "j k"], weight: float
 ) -> None:
     """Add weight · a·b to ``into``, in place."""
-    if a.dtype == b.dtype:
+    if into.dtype == a.dtype == b.dtype:
         into.addmm_(a, b, alpha=weight)
     else:  # the product is rounded, then weighed and added in float32
         into.add_(a.to(torch.bfloat16) @ b.to(torch.bfloat16), alpha=weight)
 
 
 def among(x: Float[Tensor, "s b d"], step: int) -> Float[Tensor, "b t"]:
-    """The products of a batch's rows with those of all batches before it."""
-    return product(x[step], x[:step].flatten(0, 1).T)
+    """The products of a batch's rows with those of all batches before it, in the numbers of ``x``."""
+    return x[step] @ x[:step].flatten(0, 1).T
 
 
 def has_bfloat16(device: torch.device) -> bool:
