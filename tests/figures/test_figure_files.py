@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from turncoat import TurncoatError, figures
-from turncoat.figures import FIGURES, caption_of, draw, files
+from turncoat.figures import FIGURES, caption_of, draw, files, style
 
 MAGIC = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
@@ -20,9 +20,9 @@ class Made:
         self.folder = folder
 
         def save(figure, path):
-            figure.draw_without_rendering()  # the layout of the first pass decides the ticks of the second
-            self.figure, self.tight = figure, figure.get_tightbbox()
             files.save(figure, path)
+            with style.applied():
+                self.figure, self.tight = figure, figure.get_tightbbox()
 
         with monkeypatch.context() as patched:
             patched.setattr(figures, "files", SimpleNamespace(save=save))

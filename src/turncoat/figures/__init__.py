@@ -64,9 +64,7 @@ def _styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
     @functools.wraps(function)
     def styled(*args: Any, **choices: Any) -> Figure:
         with style.applied():
-            figure = function(*args, **choices)
-            figure.draw_without_rendering()  # ticks are made when drawn: so they keep this style whoever saves
-            return figure
+            return function(*args, **choices)
 
     return styled
 

@@ -99,7 +99,6 @@ def certificate(reached: Reached, *, captioned: bool = True) -> Figure:
         ax.set_ylabel("test accuracy")
         ax.set_ylim(0, 1)
         top.legend(loc="outside lower center", ncols=1)
-        figure.draw_without_rendering()
         return figure
 
 

@@ -12,13 +12,15 @@ from turncoat.writing import PICTURES, check_picture, write_whole
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as .png, .svg or .pdf; its caption goes into the file's metadata.
 
-    What has no such ending, as standard output or a pipe may, gets a .png.
+    What has no such ending, as standard output or a pipe may, gets a .png. The figure keeps the layout that it gets.
 
     Raises:
         TurncoatError: as ``writing.check_picture``, or if the file cannot be written.
     """
     wanted = check_picture(path)
     ending = wanted.suffix.lower() if wanted.suffix.lower() in PICTURES else ".png"
+
+    style.settle(figure)
 
     def write(part: Path) -> None:
         with style.applied():

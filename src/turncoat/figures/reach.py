@@ -129,7 +129,6 @@ def reach(near: Near, *, captioned: bool = True) -> Figure:
         axes[2, 0].set_ylabel("harm (points)")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         top.legend(handles, labels, loc="outside lower center", ncols=len(attacks))
-        figure.draw_without_rendering()
         return figure
 
 

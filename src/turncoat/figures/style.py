@@ -3,7 +3,7 @@
 import contextlib
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib
 import matplotlib.style
@@ -68,6 +68,35 @@ def applied() -> Iterator[None]:
         yield
 
 
+class StyledFigure(Figure):
+    """A figure that keeps this style whoever saves it: ticks are made when it is laid out and drawn."""
+
+    def draw(self, renderer: Any) -> None:
+        """Draw all of it in this style."""
+        with applied():
+            _lay_out(self)
+            super().draw(renderer)
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out for good, at the resolution that it is saved in: names take more room than on a screen.
+
+    So it is drawn once when it is saved, and each format finds it as the one before it did.
+    """
+    with applied():
+        figure.set_dpi(SAVED_DPI)
+        _lay_out(figure)
+        _lay_out(figure)
+        figure.set_layout_engine(None)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Once; ticks and their names may be others in the room that they get, so that it takes two for a good layout."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
 def canvas(width: float, height: float, caption: str, captioned: bool = True) -> tuple[Figure, SubFigure]:
     """A figure of ``width`` by ``height`` inches for the panels, and the caption below it.
 
@@ -75,7 +104,7 @@ def canvas(width: float, height: float, caption: str, captioned: bool = True) ->
     """
     lines = textwrap.wrap(caption, int(width * _LETTERS_PER_INCH)) if captioned else []
     below = len(lines) * _LINE + 0.06 if lines else 0.0
-    figure = Figure(figsize=(width, height + below), layout="constrained")
+    figure = StyledFigure(figsize=(width, height + below), layout="constrained")
     figure.set_label(caption)
     if not lines:
         return figure, figure.add_subfigure(figure.add_gridspec(1, 1)[0])

@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.text import Text as Words
 
+from turncoat.figures import style
 from turncoat.report.report import Picture, printable
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
@@ -39,6 +40,7 @@ def picture(
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has fonts of its own
+        style.settle(figure)
         figure.savefig(sheet, format="svg", transparent=not paper, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(
         sheet.getvalue()
@@ -74,11 +76,11 @@ def _title(element: ElementTree.Element, words: str) -> None:
 
 def _follow_the_page(root: ElementTree.Element) -> None:
     for element in root.iter():
-        style = element.get("style")
-        if style is not None:
+        looks = element.get("style")
+        if looks is not None:
             for drawn, followed in PAGE_COLOURS.items():
-                style = style.replace(drawn, followed)
-            element.set("style", style)
+                looks = looks.replace(drawn, followed)
+            element.set("style", looks)
         elif element.tag == f"{{{SVG}}}text":  # black by default
             element.set("style", "fill: currentColor")
 

@@ -100,9 +100,7 @@ def picture(
     numbers = asked.axes.get("precision", (FLOAT32,))[0]
     title += f", {numbers}" if numbers != FLOAT32 else ""
     figure.suptitle(title, size=TITLE_SIZE)
-    figure.set_dpi(style.SAVED_DPI)  # names take more room there than at a screen's resolution
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once: or each format would shift what the one before it left
+    style.settle(figure)
     return figure
 
 

@@ -63,9 +63,7 @@ def ratios(points: pd.DataFrame) -> pd.DataFrame:
 def ratio_figure(points: pd.DataFrame, captioned: bool = True) -> Figure:
     """One line per data set, model and number of hostile workers; a cross marks the paper's figure."""
     with style.applied():
-        figure = _drawn(points, captioned)
-        figure.draw_without_rendering()
-    return figure
+        return _drawn(points, captioned)
 
 
 def _drawn(points: pd.DataFrame, captioned: bool) -> Figure:
