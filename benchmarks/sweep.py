@@ -88,7 +88,7 @@ def engine(data: Dataset, precision: str = "float32") -> Callable[[], int]:
 
     def steps() -> int:
         for task, state in parts:
-            for rows in order[: STEPS * BATCH].view(-1, blocks.steps(task), BATCH):
+            for rows in order[: STEPS * BATCH].view(-1, blocks.steps(task, state), BATCH):
                 if len(rows) == 1:
                     plain_step(task, state, rows[0])
                 else:

@@ -12,6 +12,7 @@ from turncoat.federation.tiles import tile_size
 from turncoat.models import products
 from turncoat.training import blocks
 from turncoat.training.stack import material, stack_run
+from turncoat.training.task import start
 
 PLAIN = Recipe(epochs=3, batch_size=7, learning_rate=0.3)
 LOW = dataclasses.replace(PLAIN, precision="bfloat16")
@@ -38,8 +39,10 @@ def trained(data, recipe, chosen, model="logistic"):
 
 @pytest.fixture
 def everywhere(monkeypatch):
-    """Products in bfloat16 are right on every processor; and small blocks."""
+    """Products in bfloat16 are right on every processor; and small blocks, of stacks however small."""
     monkeypatch.setattr(blocks, "ROWS", 21)
+    monkeypatch.setattr(blocks, "FEW", 0)
+    monkeypatch.setattr(blocks, "FEW_FOR_TILES", 0)
     monkeypatch.setattr(products, "has_bfloat16", lambda device: True)
 
 
@@ -59,7 +62,7 @@ def everywhere(monkeypatch):
 def test_blocks_train_the_same_models(kind, model, change, chosen, request, monkeypatch):
     data, recipe = request.getfixturevalue(kind), dataclasses.replace(PLAIN, **change)
     wanted, one_by_one = trained(data, recipe, chosen, model)
-    monkeypatch.setattr(blocks, "steps", lambda task: 3)
+    monkeypatch.setattr(blocks, "steps", lambda task, state: 3)
     found, taken = trained(data, recipe, chosen, model)
     assert sum(taken) == sum(one_by_one) and max(taken) == 3 * max(one_by_one)
     np.testing.assert_allclose(found.curves(), wanted.curves(), atol=1e-4, rtol=1e-4)
@@ -96,13 +99,27 @@ def test_a_run_cut_within_an_epoch_of_blocks_ends_as_if_it_had_not_been(multi, e
 
 
 def test_only_plain_steps_in_bfloat16_make_blocks(multi, everywhere):
-    assert blocks.steps(task_of(multi, LOW)) == 3
-    assert blocks.steps(task_of(multi, dataclasses.replace(LOW, batch_size=20))) == 1
-    assert blocks.steps(task_of(multi, PLAIN)) == 1
-    assert blocks.steps(task_of(multi, LOW, threats(schedule="step"))) == 1
-    assert blocks.steps(task_of(multi, LOW, threats(schedule="epoch/2"))) == 1
+    def steps(recipe, chosen=None):
+        task = task_of(multi, recipe, chosen)
+        return blocks.steps(task, start(task))
+
+    assert steps(LOW) == 3
+    assert steps(dataclasses.replace(LOW, batch_size=20)) == 1
+    assert steps(PLAIN) == 1
+    assert steps(LOW, threats(schedule="step")) == 1
+    assert steps(LOW, threats(schedule="epoch/2")) == 1
     for change in ({"momentum": 0.9}, {"weight_decay": 0.1}, {"clip_norm": 1.0}, {"optimizer": "adam"}):
-        assert blocks.steps(task_of(multi, dataclasses.replace(LOW, **change))) == 1
+        assert steps(dataclasses.replace(LOW, **change)) == 1
+
+
+def test_steps_of_few_parameters_are_taken_one_by_one(multi, everywhere, monkeypatch):
+    task = task_of(multi, LOW)
+    state = start(task)
+    size = 4 * (multi.x.shape[1] + 1) * multi.classes * len(threats())
+    for few, steps in ((size, 3), (size + 1, 1)):
+        for name in ("FEW", "FEW_FOR_TILES"):
+            monkeypatch.setattr(blocks, name, few)
+        assert blocks.steps(task, state) == steps
 
 
 def test_only_a_linear_models_stack_in_bfloat16_is_twice_as_large(multi):

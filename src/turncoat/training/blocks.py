@@ -6,9 +6,12 @@ another at the end: it is read, rounded and written once a block, not once a ste
 rows, is shared by all replicas. The steps are the same but for the order of sums.
 
 In bfloat16 rounding parameters and adding to them takes as long as a third to a half of a step's products, so there it
-pays; products in float32 take so long that it doesn't. On a GPU, where a step is launches, steps are recorded instead.
+pays; products in float32 take so long that it doesn't. Nor does it where the parameters are few: they stay in the
+core's cache from step to step, and products among rows cost the same for one replica as for a hundred. On a GPU, where
+a step is launches, steps are recorded instead.
 """
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -20,14 +23,24 @@ ROWS = 256
 """Rows of a block: products among them grow with its square, and from here on take more than they save."""
 
 
-def steps(task: Task) -> int:
-    """How many steps to take as one; 1 where a step has to be taken by itself."""
+FEW = 3 << 20
+"""Bytes of a stack's first layers, in float32, below which its steps are faster one by one."""
+
+FEW_FOR_TILES = 1 << 20
+"""The same where products take half as long, by AMX, so that what surrounds them weighs more."""
+
+
+def steps(task: Task, state: RunState) -> int:
+    """How many steps to take as one; 1 where a step has to be taken by itself, or is faster so."""
     recipe, model = task.recipe, task.model
     plain = recipe.optimizer == "sgd" and not (recipe.momentum or recipe.weight_decay or recipe.clip_norm)
     fits = (
         plain and task.way.repeats and task.guard is None and model.several is not None and model.loss.plain
     )
     if task.low is None or not fits or task.x.is_cuda or task.schedule not in ("epoch", "once"):
+        return 1
+    first = sum(state.params[name].nbytes for name in task.model.feature_axis)
+    if first < (FEW_FOR_TILES if torch.cpu._is_amx_tile_supported() else FEW):
         return 1
     return max(1, min(ROWS, len(task.y)) // recipe.batch_size)
 

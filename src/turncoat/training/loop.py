@@ -41,7 +41,7 @@ def one_epoch(task: Task, state: RunState, kept: list[replay.Replay] | None = No
     """
     kept = [] if kept is None else kept
     recorded = replay.suits(task)
-    many = replay.STEPS if recorded else blocks.steps(task)
+    many = replay.STEPS if recorded else blocks.steps(task, state)
     turns = {row: turn for turn, row in enumerate(task.way.turns(task))}
     if state.row == 0:
         begin_epoch(task, state)
