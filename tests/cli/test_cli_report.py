@@ -66,6 +66,13 @@ def test_every_picture_that_a_store_can_give(store: Path) -> None:
     assert isinstance(budget, Choice)
     assert {option[0] for option, _ in budget.views} == {"selection cyclic", "selection optimal"}
     assert all(isinstance(blocks[0], Picture) and blocks[0].alt for _, blocks in heatmap.views)
+    for choice in drawn.values():
+        shown = choice.views if isinstance(choice, Choice) else [((), [choice])]
+        for picture in (blocks[0] for _, blocks in shown):
+            assert isinstance(picture, Picture)
+            assert (
+                "<text" in picture.svg and "font-size: 6.5px" in picture.svg
+            )  # words to search and copy, in our size
 
 
 def test_bad_paths_leave_nothing_behind(turncoat: Turncoat, store: Path) -> None:

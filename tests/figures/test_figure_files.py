@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib
 import pandas as pd
 import pytest
 from matplotlib.image import imread
@@ -81,6 +82,14 @@ def test_nothing_sticks_out_of_the_picture(made, name):
     assert tight.y0 > -0.01
     assert tight.x1 < width + 0.01
     assert tight.y1 < height + 0.01
+
+
+def test_a_figure_keeps_its_looks_and_is_written_as_whoever_saves_it_asks(curves, tmp_path):
+    path = tmp_path / "own.svg"
+    with matplotlib.rc_context({"xtick.labelsize": 20, "ytick.labelsize": 20, "svg.fonttype": "none"}):
+        FIGURES["budget"].draw(curves).savefig(path)
+    written = path.read_text()
+    assert "font-size: 6.5px" in written and "font-size: 20px" not in written and "<text" in written
 
 
 def test_a_caption_can_be_left_to_the_text(curves, plainly):

@@ -22,6 +22,7 @@ CHANCE_DASHES = (0, (8, 4))
 CAPTION_SIZE = 5.5
 SHARE_MARGIN = 0.02
 SAVED_DPI = 300  # pixels of an inch in a .png
+WRITTEN = ("svg.", "pdf.", "ps.")  # settings of how a file is written, not of how a picture looks
 LOG_FROM = 300  # shares that span more than this factor get a logarithmic axis
 _LINE = CAPTION_SIZE * 1.32 / 72  # inches that a line of the caption takes
 _LETTERS_PER_INCH = 24
@@ -72,8 +73,9 @@ class StyledFigure(Figure):
     """A figure that keeps this style whoever saves it: ticks are made when it is laid out and drawn."""
 
     def draw(self, renderer: Any) -> None:
-        """Draw all of it in this style."""
-        with applied():
+        """Draw all of it in this style, and write it as whoever saves it asks: a page has its letters as text."""
+        written = {key: value for key, value in matplotlib.rcParams.items() if key.startswith(WRITTEN)}
+        with applied(), matplotlib.rc_context(written):
             _lay_out(self)
             super().draw(renderer)
 
