@@ -12,7 +12,8 @@ from turncoat.writing import PICTURES, check_picture, write_whole
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a figure as .png, .svg or .pdf; its caption goes into the file's metadata.
 
-    What has no such ending, as standard output or a pipe may, gets a .png. The figure keeps the layout that it gets.
+    What has no such ending, as standard output or a pipe may, gets a .png. The figure keeps the layout and
+    the resolution that it gets.
 
     Raises:
         TurncoatError: as ``writing.check_picture``, or if the file cannot be written.
