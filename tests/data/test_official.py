@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import torch
 from official import CIFAR_10, idx_bytes, write_cifar, write_idx, write_mnist
+from sklearn.datasets import load_digits
 
 from turncoat.data import DATASETS, cifar, digits, idx, load
+from turncoat.data.split import stratified
 from turncoat.errors import TurncoatError
 
 
@@ -41,6 +43,14 @@ def test_digits_need_no_files_and_are_always_the_same(home):
     share = torch.bincount(made.y_test) / torch.bincount(torch.cat([made.y, made.y_test]))
     assert ((share - 0.2).abs() < 0.005).all()
     assert digits.read().x.dtype == np.uint8
+
+
+def test_digits_are_those_of_scikit_learn():
+    given, made = load_digits(), digits.read()
+    kept, held_out = stratified(given.target, 0.2, 0, "digits")
+    for rows, x, y in ((kept, made.x, made.y), (held_out, made.x_test, made.y_test)):
+        np.testing.assert_array_equal(x, given.data[rows])
+        np.testing.assert_array_equal(y, given.target[rows])
 
 
 def test_mnist_files_are_read_as_written(home):

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import lapack
 from torch import Tensor
 
 from turncoat.federation.aggregators.contract import Limit, batched
@@ -49,6 +48,8 @@ def _filtered(gram: np.ndarray, sound: np.ndarray, left: int) -> np.ndarray:
 
 
 def _widest(gram: np.ndarray, shares: np.ndarray) -> tuple[float, np.ndarray]:
+    from scipy.linalg import lapack  # a fifth of a second to import
+
     # The covariance sum_i s_i d_i d_i^T and the matrix sqrt(s_i) <d_i, d_j> sqrt(s_j) have the same top value;
     # its eigenvector u gives the direction sum_j sqrt(s_j) u_j d_j, of length sqrt(value).
     inner = gram @ shares
