@@ -7,6 +7,9 @@ share the check of the first of them, and axes have names of their own only wher
 
 Looking at a tensor takes jaxtyping longer than most of our calls take. Where nothing but names of axes is asked for,
 they are held against its shape here; whatever does not fit goes to jaxtyping itself, which says why.
+
+A loop calls the same functions with the same shapes thousands of times. In each test the first calls of a function are
+looked at, one by one, and from then on one in so many.
 """
 
 import dataclasses
@@ -27,10 +30,22 @@ from torch import Tensor
 
 __name__ = "jaxtyping.sparing"  # what warns at the user's own line passes over jaxtyping's
 
+FIRST, THEN = (
+    24,
+    16,
+)  # calls of a function in one test that are all looked at; of those after them, one in so many
+
 config = jaxtyping.config
 Check = tuple[Callable[..., Any], Callable[[Any], Any], bool]
 _lengths = _storage._shape_storage  # of the axes that the calls under way have named, call by call
+_test = 0  # which test is under way, by number
 _of_inner: dict[tuple[str, str, int], Check] = {}  # by where a function within a function stands
+
+
+def begin_test() -> None:
+    """From here on each function's first calls are looked at again."""
+    global _test
+    _test += 1
 
 
 def _sparing(*, typechecker: Any) -> Callable[[Any], Any]:
@@ -50,12 +65,15 @@ def _when_called(made: types.FunctionType, typechecker: Any) -> Any:
     takes: Callable[..., Any] | None = None
     gives: Callable[[Any], Any] = id
     named = False
+    test, count = -1, 0
 
     @functools.wraps(made)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        nonlocal takes, gives, named
-        if config.jaxtyping_disable:
+        nonlocal takes, gives, named, test, count
+        count = count + 1 if test == _test else 1
+        test = _test
+        if config.jaxtyping_disable or (count > FIRST and count % THEN):
             return made(*args, **kwargs)
         if takes is None:
             takes, gives, named = _check(made, typechecker)

@@ -166,3 +166,25 @@ def test_a_look_at_a_tensor_finds_what_jaxtypings_own_finds(known):
 
 def test_short_looks_are_what_most_hints_get():
     assert [sparing_checks._by_names_alone(hint) is not None for hint in HINTS] == [True] * 7 + [False] * 8
+
+
+def test_the_first_calls_of_each_test_are_all_looked_at_and_then_some():
+    def refused() -> list[int]:
+        found = []
+        for number in range(1, sparing_checks.FIRST + 2 * sparing_checks.THEN + 1):
+            try:
+                wordy([], last="wrong")
+            except BeartypeCallHintViolation:
+                found.append(number)
+        return found
+
+    every = sparing_checks.THEN
+    first = list(range(1, sparing_checks.FIRST + 1))
+    then = [
+        number
+        for number in range(sparing_checks.FIRST + 1, sparing_checks.FIRST + 2 * every + 1)
+        if number % every == 0
+    ]
+    for _ in range(2):
+        sparing_checks.begin_test()
+        assert refused() == first + then and then

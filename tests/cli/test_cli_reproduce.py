@@ -20,6 +20,7 @@ needs_mnist = pytest.mark.skipif(
     or any(row.name == "mnist-01" and row.present < row.files for row in status()),
     reason="TURNCOAT_DATA is not set, or lacks files of MNIST",
 )
+SVG = ("--format", "svg")  # a .pdf takes longest, for its fonts
 SMALL = ("--quick", "--scale", "unit", "--epochs", "1", "--seeds", "1")
 
 
@@ -105,10 +106,10 @@ def test_runs_in_bfloat16_are_cells_of_their_own_and_are_named(
 ) -> None:
     monkeypatch.setattr(products, "has_bfloat16", lambda device: True)
     low = (*SMALL, "--precision", "bfloat16")
-    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "whole", "--format", "svg").status == 0
+    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "whole", *SVG).status == 0
     none = turncoat("reproduce", "B:fig20", *low, "--no-training", "-o", "low")
     assert none.status == 2 and "--precision bfloat16 --store" in none.err
-    assert turncoat("reproduce", "B:fig20", *low, "-o", "low", "--format", "svg").status == 0
+    assert turncoat("reproduce", "B:fig20", *low, "-o", "low", *SVG).status == 0
     captions = [Path(folder, "B-fig20-unit.txt").read_text() for folder in ("whole", "low")]
     assert ["products in bfloat16" in text for text in captions] == [False, True]
     assert "products in bfloat16" in Path("low/index.html").read_text()
@@ -136,11 +137,11 @@ def test_an_artefact_from_training_to_verdicts(
     assert (
         "![B:fig20, unit scale](B-fig20-unit.png)" in page and "[optimal](B-fig20-unit-optimal.png)" in page
     )
-    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "again", "--format", "svg").status == 0
+    assert turncoat("reproduce", "B:fig20", *SMALL, "-o", "again", *SVG).status == 0
     assert not list(Path("again").glob("*.p*")) and "(B-fig20-unit.svg)" in Path("again/index.md").read_text()
     extracted = turncoat("reproduce", "extract", *SMALL, "-o", "small")
     assert extracted.status == 0 and "points.parquet" in extracted.out
-    assert turncoat("reproduce", "B:fig20", *SMALL, "--from", "small", "-o", "third").status == 0
+    assert turncoat("reproduce", "B:fig20", *SMALL, "--from", "small", "-o", "third", *SVG).status == 0
     pictures = [Path(f, "B-fig20-unit.svg").read_bytes() for f in ("first", "again", "third")]
     assert pictures[0] == pictures[1] == pictures[2]
     for source in (("--store", "results.db"), ("--from", "small")):
@@ -154,14 +155,14 @@ def test_an_artefact_from_training_to_verdicts(
     first = next(row for row in rows if row["claim"] == 1)
     assert first["verdict"] == "undecided"  # one seed decides nothing
     assert turncoat("reproduce", "claims", *SMALL).out.count("not measured") >= 8
-    longer = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "unit", "-o", "longer")
+    longer = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "unit", "-o", "longer", *SVG)
     assert longer.status == 0 and "1 of 200 epochs" in Path("longer/B-fig20-unit.txt").read_text()
     other = turncoat("reproduce", "B:fig20", "--no-training", "--scale", "raw")
     assert other.status == 2 and "no attacked run of 200 epochs" in other.err
     missed = turncoat("reproduce", "B:fig20", "B:fig9", *SMALL, "--no-training", "-o", "missed")
     assert missed.status == 2 and "B:fig9 in unit scale" in missed.err
     assert not Path("missed").exists()
-    assert "B:fig9: nothing measured" in turncoat("reproduce", "B", *SMALL, "--no-training").out
+    assert "B:fig9: nothing measured" in turncoat("reproduce", "B", *SMALL, "--no-training", *SVG).out
     alone = turncoat("reproduce", "B:fig6", *SMALL, "--no-training")
     assert alone.status == 2 and "give --seeds 2 or more" in alone.err
     untrained = turncoat("reproduce", "B:fig6", *SMALL, "--store", "untrained.db")

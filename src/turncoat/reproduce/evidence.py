@@ -53,14 +53,14 @@ class Evidence:
         """The part that belongs to these cells."""
         cells = list(cells)
         keys = {key(cell) for cell in cells}
-        groups = {key(cell) for cell in {dataclasses.replace(cell, seed=0) for cell in cells}}
+        groups = {key(cell) for cell in {cell.with_seed(0) for cell in cells}}
         points = self.points[self.points["key"].isin(keys)]
         return Evidence(points, self.curves[self.curves["key"].isin(groups)], self.origins)
 
 
 def group_of(cell: Cell) -> str:
     """The key that cells share which differ in their seed alone."""
-    return key(dataclasses.replace(cell, seed=0))
+    return key(cell.with_seed(0))
 
 
 def from_store(path: str | Path, wanted: Iterable[Cell], with_curves: Iterable[Cell] = ()) -> Evidence:
@@ -150,7 +150,7 @@ def _over_seeds(alike: list[Record]) -> pd.DataFrame:
     longest = max(len(record.curves) for record in alike)
     column = CURVES.index("accuracy")
     values = np.stack([np.pad(r.curves[:, column], (0, longest - len(r.curves)), mode="edge") for r in alike])
-    cell = dataclasses.replace(cell_of(first.config), seed=0)
+    cell = cell_of(first.config).with_seed(0)
     flat: Config = config(cell) | {"chance": first.chance, "step_stability": first.step_stability}
     found = pd.DataFrame({"epoch": np.arange(1, longest + 1), "mean": values.mean(0), "std": spread(values)})
     found = found.assign(seeds=len(values), key=key(cell), **flat)

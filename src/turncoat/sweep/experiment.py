@@ -36,7 +36,7 @@ def cells(experiment: Experiment) -> list[Cell]:
             found |= dict.fromkeys(here)
         told = {problem: tell_apart(problem) for problem in {cell.problem for cell in found}}
         apart = [_coded(cell, *told[cell.problem]) for cell in found]
-        return [dataclasses.replace(cell, seed=seed) for seed in experiment.seeds for cell in apart]
+        return [cell.with_seed(seed) for seed in experiment.seeds for cell in apart]
 
 
 def _coded(cell: Cell, problem: Problem, fingerprint: str) -> Cell:
