@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from turncoat.planning.reach import Reach, soft_labels
+from turncoat.planning.reach import Reach, _priced, soft_labels
 from turncoat.planning.realise import drawn_flips, fixed_flips
 
 
@@ -27,6 +27,39 @@ def test_labels_stay_within_reach(spread):
     assert (soft >= 0).all()
     assert (own <= reach.limit + 1e-6).all()
     assert (own.sum(0) <= reach.mass + 1e-4).all()
+
+
+def halved(reach, gain):
+    """Flipped mass at the price that halving an interval again and again comes to."""
+
+    def at(price):
+        return torch.minimum((gain.double() - price).sigmoid(), reach.limit.double())
+
+    low = torch.zeros(gain.shape[1], dtype=torch.float64)
+    high = (gain.double().amax(0) + 40).clamp(min=0)
+    high = torch.where(at(low).sum(0) > reach.mass, high, low)
+    for _ in range(200):
+        middle = (low + high) / 2
+        above = at(middle).sum(0) > reach.mass
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    return at(high) * (reach.mass > 0)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 3.0, 30.0, 1000.0])
+@pytest.mark.parametrize("rows", [1, 7, 300])
+def test_the_price_is_that_of_halving(spread, rows):
+    draw = torch.Generator().manual_seed(rows)
+    replicas = 24
+    gain = spread * torch.randn(rows, replicas, generator=draw) + torch.randn(replicas, generator=draw)
+    shares = torch.rand(replicas, generator=draw).double()
+    shares[:3] = torch.tensor([0.0, 1.0, 1e-9])
+    some = (torch.rand(rows, replicas, generator=draw) < 0.5).float()
+    for limit in (torch.ones(1, replicas), torch.linspace(0.01, 1, replicas).unsqueeze(0), some):
+        reach = Reach(limit, shares * limit.expand_as(gain).sum(0))
+        found, wanted = _priced(reach, gain), halved(reach, gain)
+        near = 1e-5 + 2.0**-21 * spread  # a price of that size has so many digits after the point
+        torch.testing.assert_close(found.double(), wanted, rtol=near, atol=near)
+        assert (found.sum(0, dtype=torch.float64) <= reach.mass * (1 + 1e-6)).all()
 
 
 def test_rows_out_of_reach_keep_their_labels():
