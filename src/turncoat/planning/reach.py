@@ -10,9 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-LOOKS = 200  # at the price of a flip, at most
-NEAR = 1e-6  # share of the mass that may be left, where no other price is between
-NOTHING = 1e-12  # a mass of 0 has no logarithm
+HALVINGS = 50  # of the interval in which the price of a flip lies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,37 +66,20 @@ def soft_labels(reach: Reach, worth: Float[Tensor, "n c r"], y: Int[Tensor, " n"
 
 
 def _priced(reach: Reach, gain: Float[Tensor, "n r"]) -> Float[Tensor, "n r"]:
-    """Each example's flipped mass at the lowest price that keeps the sum within reach.
+    """Each example's flipped mass at the lowest price that keeps the sum within reach."""
 
-    The logarithm of the sum is nearly a line where flips are dear, so that Newton's steps find the price in a few looks
-    where halving takes dozens. They stay between a price that is too low and one that is not, and where three of them
-    have not halved what lies between, the next look does.
-    """
-    mass = reach.mass.clamp(min=NOTHING)
-    cut = reach.limit * (1 - reach.limit)
+    def at(price: Float[Tensor, " r"]) -> Float[Tensor, "n r"]:
+        return torch.minimum((gain - price).sigmoid(), reach.limit)
+
+    def too_much(price: Float[Tensor, " r"]) -> Tensor:
+        return at(price).sum(0, dtype=torch.float64) > reach.mass
+
     low = torch.zeros_like(gain[0])
     # beyond this price all flips together weigh less than any mass above 0
     high = (gain.amax(0) + 40).clamp(min=0)
-    price, width = low, torch.full_like(low, torch.inf)
-    spent = torch.zeros_like(mass)  # at the price that is not too low
-    for look in range(LOOKS):
-        free = (gain - price).sigmoid_()
-        held = torch.minimum(free, reach.limit)
-        total = held.sum(0, dtype=torch.float64)
-        above = total > mass
-        low, high = torch.where(above, price, low), torch.where(above, high, price)
-        spent = torch.where(above, spent, total)
-        higher, lower = low.nextafter(high), high.nextafter(low)
-        if bool(((spent >= mass * (1 - NEAR)) | (higher >= high)).all()):
-            break
-        # of σ(1 - σ) over the examples that are not cut
-        slope = total - held.square().sum(0) - ((free > reach.limit) * cut).sum(0)
-        step = ((total / mass).log() + NEAR / 2) * total / slope
-        newton = price + step.to(price)
-        price = torch.where(above, newton.maximum(higher), newton.minimum(lower))
-        within = (price > low) & (price < high)
-        if look % 3 == 2:
-            within &= high - low < width / 2
-            width = high - low
-        price = torch.where(within, price, (low + high) / 2)
-    return torch.minimum((gain - high).sigmoid_(), reach.limit).mul_(reach.mass > 0)
+    high = torch.where(too_much(low), high, low)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        above = too_much(middle)
+        low, high = torch.where(above, middle, low), torch.where(above, high, middle)
+    return at(high) * (reach.mass > 0)
