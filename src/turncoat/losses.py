@@ -51,9 +51,14 @@ def swap(
     return result.scatter_add_(1, new.long().unsqueeze(1), -one)
 
 
+def at_labels(labels: Int[Tensor, " n"], like: Float[Tensor, "n c r"]) -> Int[Tensor, "n 1 r"]:
+    """Where each row's label stands among the classes of a stack, to gather from or to scatter to."""
+    return labels.view(-1, 1, 1).expand(-1, 1, like.shape[2])
+
+
 def cross_entropy(logits: Float[Tensor, "n c r"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n r"]:
     """-log softmax(z)_y of every example and replica."""
-    index = labels.view(-1, 1, 1).expand(-1, 1, logits.shape[2])
+    index = at_labels(labels, logits)
     return logits.logsumexp(1) - logits.gather(1, index).squeeze(1)
 
 

@@ -137,11 +137,11 @@ def test_scale_and_rate_are_those_of_least_held_out_loss(table, monkeypatch):
 
 def test_no_row_is_judged_by_a_model_that_learned_from_it(setting):
     y = setting.dataset.y
-    first = folds.out_of_fold(setting, torch.stack([y, y], 1))
+    first = folds.by_stratified_folds(setting, torch.stack([y, y], 1))
     assert np.allclose(first[0], first[1]) and np.allclose(first.sum(2), 1)
     flipped = y.clone()
     flipped[7] = 1 - flipped[7]
-    again = folds.out_of_fold(setting, flipped.unsqueeze(1))[0]
+    again = folds.by_stratified_folds(setting, flipped.unsqueeze(1))[0]
     assert np.allclose(again[7], first[0][7]) and not np.allclose(again, first[0])
 
 

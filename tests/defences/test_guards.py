@@ -16,7 +16,7 @@ from turncoat.defences.guard import Guard
 from turncoat.models.stack import dot
 from turncoat.randomness import generator
 from turncoat.training import choice, past_guards
-from turncoat.training.guards import defended, guard_of, out_of_fold
+from turncoat.training.guards import by_random_folds, defended, guard_of
 from turncoat.training.stack import material, stack_run
 
 WELL_APART = blobs(3, n=90, spread=0.3, seed=4)
@@ -71,7 +71,7 @@ def test_a_class_that_lost_all_its_labels_is_no_error():
     labels[:40, 0] = 2
     model = models.build("logistic", WELL_APART)
     x = model.prepare(WELL_APART.x)
-    kept = trusted(labels, lambda given: out_of_fold(model, x, 0, given))
+    kept = trusted(labels, lambda given: by_random_folds(model, x, 0, given))
     assert kept.shape == labels.shape and kept[:, 1].all()  # one class alone: nothing to compare with
 
 
@@ -82,7 +82,7 @@ def test_out_of_fold_probabilities_do_not_know_the_row():
     labels = data.y.unsqueeze(1)
     changed = labels.clone()
     changed[7] = (changed[7] + 1) % 3
-    before, after = (out_of_fold(model, x, 0, given)[0] for given in (labels, changed))
+    before, after = (by_random_folds(model, x, 0, given)[0] for given in (labels, changed))
     torch.testing.assert_close(before[7], after[7])
     assert not torch.equal(before, after)
     torch.testing.assert_close(before.sum(1), torch.ones(90))

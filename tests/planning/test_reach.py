@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from turncoat.planning.reach import Reach, _priced, soft_labels
-from turncoat.planning.realise import drawn_flips, fixed_flips
+from turncoat.planning.realise import drawn_flips, fixed_flips, meant
 
 
 def flipped(soft, y):
@@ -126,6 +126,22 @@ def test_flips_chosen_once_are_those_that_are_flipped_most(flips):
     assert int(changed.sum()) == flips
     if 0 < flips < 40:
         assert own[changed].min() >= own[~changed].max()
+
+
+def test_a_budget_that_is_all_but_spent_is_meant_to_be():
+    y = torch.zeros(50, dtype=torch.int64)
+    for flipped_share, limit, wanted in (
+        (0.39999, 0.5, 40.0),
+        (0.4, 0.5, 40.0),
+        (0.2, 0.5, 20.0),
+        (0.0, 1.0, 0.0),
+    ):
+        soft = torch.tensor([1 - flipped_share, flipped_share]).expand(50, 2)
+        assert meant(soft, y, limit, 40) == pytest.approx(wanted, abs=1e-4)
+    almost = torch.tensor([1 - 0.39999, 0.39999]).expand(50, 2)
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        assert int(drawn_flips(almost, y, 0.5, meant(almost, y, 0.5, 40), draw).sum()) == 40
 
 
 def test_no_mass_no_flips():

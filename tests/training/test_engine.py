@@ -177,3 +177,19 @@ def named(own):
 def test_a_run_does_not_depend_on_its_neighbours(own, crowd, multi):
     for run in train(multi, threats=[own], seeds=[2], recipe=RECIPE).runs:
         np.testing.assert_allclose(crowd[run.threat].curves, run.curves, rtol=1e-5, atol=1e-6)
+
+
+def test_labels_that_are_given_are_those_that_are_learned_from(multi):
+    """Whatever the goal: a run that has chosen once, and one that is given what it chose, end alike."""
+    threats = (Threat(0.5, 0.6, goal="targeted", schedule="once"), Threat(0.5, 0.6, schedule="once"))
+    recipe = Recipe(epochs=2, learning_rate=0.3)
+
+    def begun():
+        return stack_run(material(models.build("logistic", multi), multi, "cpu"), recipe, 0, threats)
+
+    first, given = begun(), begun()
+    list(first.advance())
+    assert first.kept is not None and not torch.equal(first.kept[:, 0], first.kept[:, 1])
+    given.kept = first.kept
+    list(given.advance())
+    np.testing.assert_array_equal(given.curves(), first.curves())

@@ -1,17 +1,14 @@
 """Section 4: would you see it?"""
 
-import importlib.util
-import warnings
-
 import numpy as np
 import torch
-from jaxtyping import Int
 from scipy.stats import hypergeom
 
 from turncoat.analysis.estimate import estimate
 from turncoat.auditing.attacks import Attack, Outcomes, tried
-from turncoat.auditing.folds import doubt, out_of_fold
+from turncoat.auditing.folds import by_stratified_folds, doubt
 from turncoat.auditing.setting import Setting, Told
+from turncoat.defences.confident import is_installed, label_issues
 from turncoat.report.report import Block, Cell, Column, Section, Table, Text
 
 CHECKS = (20, 50, 100, 200, 500, 1000)  # labels that are checked by hand
@@ -71,7 +68,7 @@ def _found(
 ) -> tuple[list[tuple[Cell, ...]], list[tuple[Cell, ...]]]:
     runs = outcomes.of(attack.threat(1.0, share))
     labels = torch.stack([one.labels for one in runs if one.labels is not None], 1)
-    chances = out_of_fold(setting, labels)
+    chances = by_stratified_folds(setting, labels)
     wrong = (labels != setting.dataset.y.unsqueeze(1)).numpy()
     n, count = len(wrong), int(wrong.sum(0).min())
     suspects = [np.argsort(-doubt(chances[s], labels[:, s].numpy()), kind="stable") for s in range(len(runs))]
@@ -83,29 +80,14 @@ def _found(
         (f"{attack.name}: at random", *(surely_found(n, count, m) for m in checks)),
         (f"{attack.name}: the most suspicious", *suspicious),
     ]
-    tools = [
-        (issues, wrong[:, s]) for s in range(len(runs))
-        if (issues := label_issues(labels[:, s].numpy(), chances[s])) is not None
-    ]  # fmt: skip
-    if not tools:
+    if not is_installed():
         return [], hands
+    tools = [(label_issues(labels[:, s].numpy(), chances[s]), wrong[:, s]) for s in range(len(runs))]
     precision = estimate(float(w[found].mean()) if found.any() else 0.0 for found, w in tools)
     recall = estimate(float(found[w].mean()) for found, w in tools)
     told = estimate(float(found.sum()) for found, _ in tools)
     cells = ((one.mean, one.low, one.high) for one in (told, precision, recall))
     return [(attack.name, *cells)], hands
-
-
-def label_issues(labels: Int[np.ndarray, " n"], chances: np.ndarray) -> np.ndarray | None:
-    """Whether cleanlab takes each label for wrong; None where it is not installed."""
-    if importlib.util.find_spec("cleanlab") is None:
-        return None
-    from cleanlab.filter import find_label_issues
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found: np.ndarray = find_label_issues(labels, chances, n_jobs=1)
-    return found
 
 
 def _tools(rows: list[tuple[Cell, ...]]) -> list[Block]:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from turncoat.auditing.attacks import Outcomes
-from turncoat.auditing.folds import doubt, out_of_fold
-from turncoat.auditing.seen import label_issues
+from turncoat.auditing.folds import by_stratified_folds, doubt
 from turncoat.auditing.setting import Setting
+from turncoat.defences.confident import is_installed, label_issues
 from turncoat.report.report import Block, Column, Section, Table, Text
 
 SHOWN = 20
@@ -34,9 +34,8 @@ class Rows:
 def check_rows(setting: Setting, outcomes: Outcomes) -> Rows:
     """Both lists."""
     names, y = np.array(setting.names, dtype=object), setting.dataset.y.numpy()
-    chances = out_of_fold(setting, setting.dataset.y.unsqueeze(1))[0]
+    chances = by_stratified_folds(setting, setting.dataset.y.unsqueeze(1))[0]
     doubts = doubt(chances, y)
-    marked = label_issues(y, chances)
     others = chances.copy()
     others[np.arange(len(y)), y] = -1.0
     order = np.argsort(-doubts, kind="stable")
@@ -45,8 +44,8 @@ def check_rows(setting: Setting, outcomes: Outcomes) -> Rows:
         {"row": setting.rows[order], "label": names[y[order]], "instead": names[others.argmax(1)[order]],
          "value": chances[order, y[order]]}
     )  # fmt: skip
-    if marked is not None:
-        suspicious["marked"] = marked[order]
+    if is_installed():
+        suspicious["marked"] = label_issues(y, chances)[order]
     sums = outcomes.sums.double().numpy()
     gains = sums[np.arange(len(y)), y] - sums.min(1)
     worst = np.argsort(-gains, kind="stable")[: len(order)]

@@ -19,6 +19,7 @@ from turncoat.attack.selection import spend
 from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.messages import pack, unpack
+from turncoat.losses import at_labels
 from turncoat.models.stack import Model, moved, zeros
 
 STEPS = 60  # of Frank and Wolfe
@@ -175,7 +176,7 @@ class _Worker:
         self, soft: Float[Tensor, "m c r"], generator: torch.Generator
     ) -> Iterator[Int[Tensor, "m r"]]:
         """Labels near the soft ones: those flipped most, then systematic draws (Madow 1949), all within budget."""
-        own = self.labels.view(-1, 1, 1).expand(-1, 1, soft.shape[2])
+        own = at_labels(self.labels, soft)
         mass = 1 - soft.gather(1, own).squeeze(1)
         total = mass.sum(0).round().to(self.flips.dtype).minimum(self.flips)
         others = soft.scatter(1, own, 0.0)

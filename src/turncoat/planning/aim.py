@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.direction import Params
+from turncoat.losses import at_labels
 from turncoat.models.stack import Model, zeros
 
 SHARPNESS = 6.0  # at 1 a planner flattens probabilities, and the largest stays the largest
@@ -51,7 +52,7 @@ def slope(aim: Aim, model: Model, params: Params, x: Tensor) -> tuple[Float[Tens
         held, shares = _held(aim, logits, rows, aim.sharpness)
         total = total + held.sum(0)
         rest = shares.neg_()
-        index = _column(aim.labels[rows], rest)
+        index = at_labels(aim.labels[rows], rest)
         rest.scatter_add_(1, index, torch.ones_like(held).unsqueeze(1)).mul_(held.unsqueeze(1))
         pull(rest, gradient, aim.sign * aim.sharpness / len(x))
     assert isinstance(total, Tensor)
@@ -62,8 +63,4 @@ def _held(
     aim: Aim, logits: Float[Tensor, "n c r"], rows: slice, sharpness: float
 ) -> tuple[Float[Tensor, "n r"], Float[Tensor, "n c r"]]:
     shares = (sharpness * logits).softmax(1)
-    return shares.gather(1, _column(aim.labels[rows], shares)).squeeze(1), shares
-
-
-def _column(labels: Int[Tensor, " n"], like: Float[Tensor, "n c r"]) -> Int[Tensor, "n 1 r"]:
-    return labels.view(-1, 1, 1).expand(-1, 1, like.shape[2])
+    return shares.gather(1, at_labels(aim.labels[rows], shares)).squeeze(1), shares

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.direction import Params
-from turncoat.models.stack import Model, zeros
+from turncoat.models.stack import Model, expand, zeros
 from turncoat.planning.aim import Aim
 
 
@@ -73,9 +73,7 @@ def trajectory(
 ) -> list[Params]:
     """The parameters before step ``first``, given or the course's start, and after each step up to ``last``."""
     if params is None:
-        replicas = soft.shape[3]
-        axis = course.model.replica_axis
-        params = {name: v.repeat_interleave(replicas, axis[name]) for name, v in course.start.items()}
+        params = expand(course.start, soft.shape[3], course.model.replica_axis)
     passed = [params]
     for step in range(first, course.steps if last is None else last):
         move = course.stride(gradient(course, params, soft[course.phase_of[step]]))

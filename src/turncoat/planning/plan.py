@@ -19,7 +19,7 @@ from turncoat.errors import TurncoatError
 from turncoat.planning import saving
 from turncoat.planning.policy import Policy
 from turncoat.planning.reach import Reach
-from turncoat.planning.realise import drawn_flips, fixed_flips
+from turncoat.planning.realise import drawn_flips, fixed_flips, meant
 from turncoat.recipe import Recipe
 from turncoat.threat import Threat
 from turncoat.writing import write_whole
@@ -124,9 +124,7 @@ class Plan:
         if self.made.threat.schedule == "once":
             result[own] = fixed_flips(soft, labels[own], budget, draw)
         elif len(own):
-            wanted = (len(own) - float(soft.gather(1, labels[own].unsqueeze(1)).sum())) / limit
-            # a budget that is all but spent is meant to be: the mass is met to a rounding
-            flips = float(budget) if wanted > budget - 0.01 else wanted
+            flips = meant(soft, labels[own], limit, budget)
             result[own] = drawn_flips(soft, labels[own], limit, flips, draw)
         return result
 

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from turncoat.losses import at_labels
+
 HALVINGS = 50  # of the interval in which the price of a flip lies
 
 
@@ -56,7 +58,7 @@ def soft_labels(reach: Reach, worth: Float[Tensor, "n c r"], y: Int[Tensor, " n"
     Without limits they are softmax(-worth). A price on every flip, the same for all examples of a replica, keeps the
     sum within the mass, and what is above an example's limit is cut: the conditions of Karush, Kuhn and Tucker.
     """
-    index = y.view(-1, 1, 1).expand(-1, 1, worth.shape[2])
+    index = at_labels(y, worth)
     others = (-worth).scatter(1, index, -torch.inf)
     odds = others.logsumexp(1)
     gain = odds + worth.gather(1, index).squeeze(1)  # log-odds of being flipped at no price

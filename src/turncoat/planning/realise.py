@@ -8,7 +8,17 @@ from torch import Tensor
 
 from turncoat.attack.rivals import at_random
 
+ROUNDING = 0.01  # of a flip
 SCALINGS = 30  # until chances that were cut at 1 are made up for by the others
+
+
+def meant(soft: Float[Tensor, "m c"], labels: Int[Tensor, " m"], limit: float, budget: int) -> float:
+    """How many flips the soft labels of a round's rows mean: their flipped mass over each row's limit.
+
+    A budget that is all but spent is meant to be: the mass is met to a rounding.
+    """
+    wanted = (len(labels) - float(soft.gather(1, labels.unsqueeze(1)).sum())) / limit
+    return float(budget) if wanted > budget - ROUNDING else wanted
 
 
 def drawn_flips(

@@ -82,8 +82,7 @@ class Scene:
         count = n if rows is None else len(rows)
         if not self.fixed:
             return Reach((sizes / n).float().unsqueeze(0), flips / n * count)
-        rank = torch.empty_like(self.order)
-        rank[self.order] = torch.arange(n, device=rank.device)
+        rank = self.order.argsort()
         own = (rank if rows is None else rank[rows]).unsqueeze(1) < self.sizes
         return Reach(own.float(), flips / sizes.clamp(min=1) * own.sum(0))
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from turncoat.metrics import TAIL
+from turncoat.metrics import tail
 from turncoat.recipe import Recipe
 
 STEPS = 100  # that a course has at least, unless the training itself has fewer
@@ -63,7 +63,7 @@ def timing(
     kept = [i for i, end in enumerate(step_ends) if end > (step_ends[i - 1] if i else 0)]
     step_ends, ends = [step_ends[i] for i in kept], (*(ends[i] for i in kept[:-1]), rounds)
     phase_of = tuple(next(i for i, end in enumerate(step_ends) if t < end) for t in range(steps))
-    counted = 1 if at == "last" else max(1, round(TAIL * rounds))
+    counted = 1 if at == "last" else tail(rounds)
     looks: dict[int, float] = {}
     for back in range(counted):
         step = max(1, reached(rounds - back))

@@ -12,10 +12,11 @@ from turncoat.defences import confident, gold, knn
 from turncoat.defences.guard import Filter, Guard
 from turncoat.defences.loss import loss_of
 from turncoat.errors import TurncoatError
-from turncoat.models.stack import Model, take
+from turncoat.models.stack import Model
 from turncoat.randomness import generator
 from turncoat.recipe import Recipe
-from turncoat.training.own import parts_of, train_own, usual_recipe
+from turncoat.training.out_of_fold import out_of_fold
+from turncoat.training.own import usual_recipe
 
 FOLDS = 3
 
@@ -72,21 +73,14 @@ def _filter(part: Part, model: Model, x: Tensor, seed: int) -> Filter:
     if part.name == "knn":
         near = knn.neighbours(x, int(part.numbers[0]))
         return partial(knn.agreed, near=near)
-    return partial(confident.trusted, out_of_fold=partial(out_of_fold, model, x, seed))
+    return partial(confident.trusted, out_of_fold=partial(by_random_folds, model, x, seed))
 
 
-def out_of_fold(model: Model, x: Tensor, seed: int, labels: Integer[Tensor, "n r"]) -> Float[Tensor, "r n c"]:
-    """Probabilities of every row by a model that learned from the other folds, for each replica's labels; one stack."""
-    n, replicas = labels.shape
-    fold_of = torch.randperm(n, generator=generator(seed, "folds")) % FOLDS
+def by_random_folds(
+    model: Model, x: Tensor, seed: int, labels: Integer[Tensor, "n r"]
+) -> Float[Tensor, "r n c"]:
+    """Out-of-fold probabilities of every row, for each replica's labels."""
+    fold_of = torch.randperm(len(labels), generator=generator(seed, "folds")) % FOLDS
     split = [((fold_of != f).nonzero().squeeze(1), (fold_of == f).nonzero().squeeze(1)) for f in range(FOLDS)]
-    parts = parts_of([kept for _ in range(replicas) for kept, _ in split])
-    own = labels.long().T.repeat_interleave(FOLDS, 0).gather(1, parts.rows)
-    params = train_own(model, usual_recipe(model, x, parts.rows.shape[1]), x, own, parts, [seed] * len(parts))
-    found = torch.empty(replicas, n, model.classes)
-    for f, (_, held) in enumerate(split):
-        every = torch.arange(f, len(parts), FOLDS)  # this fold's model of each replica
-        some = take(params, every, model.replica_axis)
-        for rows in held.split(model.chunk):
-            found[:, rows] = model.logits(some, x[rows]).softmax(1).permute(2, 0, 1)
-    return found
+    recipe = usual_recipe(model, x, max(len(kept) for kept, _ in split))
+    return out_of_fold(model, recipe, x, labels, split, seed)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
+from turncoat import voting
 from turncoat.metrics import accuracy, confusion, macro_f1, tail
 from turncoat.threat import Threat
 from turncoat.training.checkpoint import Arrays
@@ -98,13 +99,6 @@ def elected(task: Task, states: list[RunState], x: Tensor) -> Int[Tensor, "n r"]
     model = task.model
     found = []
     for rows in x.split(model.chunk):
-        votes: Float[Tensor, "n c r"] | None = None
-        for state in states:
-            answer = model.logits(state.params, rows).max(1, keepdim=True).indices
-            if votes is None:
-                votes = torch.zeros(len(rows), model.classes, answer.shape[2], device=x.device)
-            votes.scatter_add_(1, answer, torch.ones((), device=x.device).expand(answer.shape))
-        assert votes is not None
-        lower = torch.arange(model.classes, device=x.device).view(1, -1, 1) / (2 * model.classes)
-        found.append((votes - lower).max(1).indices)
+        first = torch.stack([model.logits(state.params, rows).max(1).indices for state in states], 2)
+        found.append(voting.counts(first.flatten(0, 1), model.classes).argmax(1).view(first.shape[:2]))
     return torch.cat(found)

@@ -8,9 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from turncoat.attack.names import PLANS, is_planned
+from turncoat.losses import at_labels
 from turncoat.planning.planner import ROUNDS, Planner
 from turncoat.planning.reach import Reach
-from turncoat.planning.realise import drawn_flips, fixed_flips
+from turncoat.planning.realise import drawn_flips, fixed_flips, meant
 from turncoat.planning.scene import Scene
 from turncoat.randomness import generator
 from turncoat.threat import Threat
@@ -70,7 +71,7 @@ class Planned:
             limit = 1.0 if scene.fixed else threat.writable(len(rows.y)) / len(rows.y)
             if scene.server is not None:
                 soft = self._of_workers(turn, rows)[start:stop, :, column]
-                flips = min(float(allowance), _flipped(soft, labels))
+                flips = meant(soft, labels, 1.0, allowance)
             elif len(scene.y) == len(rows.y):
                 soft, flips = self._known(turn, column, own, allowance)
             else:
@@ -100,13 +101,13 @@ class Planned:
         if phase != self._phase or self._soft is None or self._used is None:
             reach = scene.reach()
             self._soft = policy().soft_labels(scene.x, scene.y, phase, reach)
-            mass = len(scene.y) - self._soft.gather(1, _column(scene.y, self._soft)).sum((0, 1))
+            mass = len(scene.y) - self._soft.gather(1, at_labels(scene.y, self._soft)).sum((0, 1))
             self._used = (mass / reach.mass.clamp(min=1e-9)).clamp(max=1)
             self._phase = phase
         soft = self._soft[own, :, column]
         if not scene.fixed:
             return soft, allowance * float(self._used[column])
-        return soft, min(float(allowance), _flipped(soft, scene.y[own]))
+        return soft, meant(soft, scene.y[own], 1.0, allowance)
 
     def _guessed(
         self, turn: int, column: int, rows: Rows, own: Int[Tensor, " m"], limit: float, allowance: int
@@ -119,7 +120,7 @@ class Planned:
             torch.tensor([allowance * limit], dtype=torch.float64, device=own.device),
         )
         soft = policy.soft_labels(rows.x[own], rows.y[own], policy.phase(turn), reach).squeeze(2)
-        return soft, min(float(allowance), _flipped(soft, rows.y[own]) / limit)
+        return soft, meant(soft, rows.y[own], limit, allowance)
 
 
 def planned_labels(
@@ -187,12 +188,3 @@ def _scene(task: Task, replicas: list[int]) -> Scene:
         last_rounds=first.last_rounds,
         server=task.way.server(task, threats),
     )
-
-
-def _flipped(soft: Float[Tensor, "m c"], labels: Int[Tensor, " m"]) -> float:
-    """The flipped mass of all these rows."""
-    return len(labels) - float(soft.gather(1, labels.unsqueeze(1)).sum())
-
-
-def _column(labels: Int[Tensor, " n"], like: Float[Tensor, "n c r"]) -> Int[Tensor, "n 1 r"]:
-    return labels.view(-1, 1, 1).expand(-1, 1, like.shape[2])

@@ -42,12 +42,12 @@ class StackRun:
     def prepared(self) -> Generator[int, None, Task]:
         """All that comes before the main training; the task with what it found."""
         task = self.task
-        if self.kept is not None:
-            return dataclasses.replace(task, kept=self.kept)
         if preludes.needs_target(task.threats):
             self.target = self.target or preludes.start_honest(task)
             yield from preludes.train_target(task, self.target)
             task = dataclasses.replace(task, target=moved(task.model, self.target.params))
+        if self.kept is not None:
+            return dataclasses.replace(task, kept=self.kept)
         if planned.plans(task.threats):
             self.plans = self.plans or planned.planners(task)
             for one in self.plans:
