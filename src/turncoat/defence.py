@@ -124,11 +124,6 @@ DEFENCES: dict[str, Kind] = {
 }
 """What may stand in ``Recipe(defence=...)``, chained with ``+``."""
 
-ONCE = (
-    "loss",
-    "labels",
-    "models",
-)  # of what acts here, a chain has one at most; of "step" and "round" one of a name
 SEEN_BY_THE_AWARE = ("step", "round")  # what only an attacker with ``aware`` looks through
 
 

@@ -93,7 +93,7 @@ def test_the_clinic_with_wrong_labels_stands_out(made):
 
 
 def test_figures_are_those_of_train(setting, outcomes):
-    threat = attacks.ATTACKS[2].threat(1.0, 0.2)
+    threat = attacks.EACH_EPOCH.threat(1.0, 0.2)
     assert threat == Threat(1.0, 0.2)
     results = turncoat.train(setting.dataset, threats=[threat], seeds=setting.seeds, recipe=setting.recipe)
     for own in (CLEAN, threat):
@@ -117,7 +117,7 @@ def test_labels_that_stay_are_within_their_budget(setting, outcomes):
             else:
                 wrong = int((one.labels != setting.dataset.y).sum())
                 assert 0 < wrong <= threat.flips(setting.dataset.n)
-    chosen, random = (attacks.ATTACKS[i].threat(1.0, 0.2) for i in (1, 0))
+    chosen, random = (one.threat(1.0, 0.2) for one in (attacks.CHOSEN_ONCE, attacks.CARELESS))
     assert np.mean(outcomes.harm(chosen)) > np.mean(outcomes.harm(random))
 
 
@@ -166,7 +166,7 @@ def test_checks_by_hand_against_sums(rows, wrong):
 
 def test_rows_that_harm_most_are_those_of_the_chosen_flips(setting, outcomes):
     rows = check_rows(setting, outcomes)
-    chosen = outcomes.of(attacks.ATTACKS[1].threat(1.0, 0.05))[0]
+    chosen = outcomes.of(attacks.CHOSEN_ONCE.threat(1.0, 0.05))[0]
     flipped = setting.rows[(chosen.labels != setting.dataset.y).numpy()]
     assert set(rows.harmful["row"][: len(flipped)]) == set(flipped.tolist())
     assert (rows.suspicious["value"].diff().dropna() > -0.5).all() and 0 < rows.harmful["value"].max() < 1
@@ -277,7 +277,7 @@ def test_what_stops_it_says_what_training_with_the_defence_reaches(setting, outc
     assert [row["defence"] for row in rows] == list(stopping.defences(setting.dataset.n))
     share = 0.05  # of those tried the nearest to a tenth
     recipe = dataclasses.replace(setting.recipe, defence="gce:0.3")
-    careless = dataclasses.replace(attacks.ATTACKS[0].threat(1.0, share), placement="resampled")
+    careless = dataclasses.replace(attacks.CARELESS.threat(1.0, share), placement="resampled")
     results = turncoat.train(setting.dataset, threats=[careless], seeds=setting.seeds, recipe=recipe)
     for own, name in ((CLEAN, "clean labels [95 %]"), (careless, "careless labels [95 %]")):
         reached = [tail_mean(run.curve("accuracy")) for run in results.runs if run.threat == own]
@@ -294,7 +294,7 @@ def test_what_stops_it_says_what_training_with_the_defence_reaches(setting, outc
 
 def test_redundant_labels_keep_what_most_labellers_say(setting, outcomes):
     share, narrow = 0.05, 0.25
-    threat = attacks.ATTACKS[1].threat(narrow, share)
+    threat = attacks.CHOSEN_ONCE.threat(narrow, share)
     recipe = dataclasses.replace(setting.recipe, defence="redundancy:3")
     stack = stack_run(setting.data, recipe, 0, (CLEAN, threat))
     kept = torch.stack(list(stopping._labels(setting, outcomes, stack, 0)), 1)

@@ -29,6 +29,11 @@ class Estimate:
         return math.isfinite(self.low)
 
     @property
+    def with_interval(self) -> tuple[float, float, float]:
+        """The mean and both ends of its interval, as tables show them."""
+        return self.mean, self.low, self.high
+
+    @property
     def above(self) -> bool:
         """Whether it is surely above 0."""
         return self.low > 0

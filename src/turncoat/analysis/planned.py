@@ -46,7 +46,7 @@ def plan(
     given.check(dataset, recipe, POOLED, progress)
     if not isinstance(threat, Threat):
         raise TurncoatError(f"threat is {shown(threat)}, but must be a Threat(...)")
-    if isinstance(recipe, Recipe) and recipe.defence != "none":
+    if recipe.defence != "none":
         raise TurncoatError(
             f"the recipe's defence is {recipe.defence!r}, and plans are made without one: leave defence out;"
             " train(...) with selection 'planned' says what such a plan does under a defence"

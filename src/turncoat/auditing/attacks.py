@@ -49,20 +49,23 @@ class Attack:
         )
 
 
+CARELESS = Attack("random", "random", "once", "careless labels: rows and new labels at random")
+CHOSEN_ONCE = Attack(
+    "chosen once",
+    "optimal",
+    "once",
+    "the rows that harm the training most, chosen once and left in the table",
+)
+EACH_EPOCH = Attack(
+    "chosen each epoch",
+    "optimal",
+    "epoch",
+    "chosen anew as the training goes, by somebody who keeps access",
+)
 ATTACKS: tuple[Attack, ...] = (
-    Attack("random", "random", "once", "careless labels: rows and new labels at random"),
-    Attack(
-        "chosen once",
-        "optimal",
-        "once",
-        "the rows that harm the training most, chosen once and left in the table",
-    ),
-    Attack(
-        "chosen each epoch",
-        "optimal",
-        "epoch",
-        "chosen anew as the training goes, by somebody who keeps access",
-    ),
+    CARELESS,
+    CHOSEN_ONCE,
+    EACH_EPOCH,
     Attack(
         "class by class",
         "class_by_class",

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from turncoat import errors
-from turncoat.auditing import attacks, owners, setting
+from turncoat.auditing import attacks, owners
 from turncoat.auditing.guaranteed import what_is_guaranteed
 from turncoat.auditing.harm import how_much_harm
 from turncoat.auditing.seen import would_you_see_it
-from turncoat.auditing.setting import Setting, Told, choose_setting
+from turncoat.auditing.setting import Told, choose_setting
 from turncoat.auditing.stopping import what_stops_it
 from turncoat.auditing.the_data import the_data
 from turncoat.auditing.the_labels import Rows, check_rows, the_labels
@@ -175,8 +175,6 @@ def finished(asked: Asked, found: Sequence[Found], complete: bool = True) -> Aud
 
 def _read(asked: Asked) -> tuple[list[Dataset], pd.Series | None]:
     """The data in every scale that is tried, and the owner of each training row."""
-    if asked.learning_rate is not None:
-        errors.positive(asked.learning_rate, "learning_rate")
     if isinstance(asked.data, Dataset):
         given = (asked.label, asked.owner, asked.scale, asked.drop, asked.group)
         if any(value is not None for value in given):
@@ -184,10 +182,6 @@ def _read(asked: Asked) -> tuple[list[Dataset], pd.Series | None]:
                 "label, owner, scale, drop and group are for files; a Dataset is taken as it stands"
             )
         return [asked.data], None
-    if not isinstance(asked.data, str | Path):
-        raise TurncoatError(
-            f"data is {shown(asked.data)}, but must be a path, a data set's name or a Dataset"
-        )
     drop = _with(asked.drop, asked.owner)
     options: dict[str, Any] = {
         "label": asked.label,
@@ -195,7 +189,7 @@ def _read(asked: Asked) -> tuple[list[Dataset], pd.Series | None]:
         "group": asked.group,
         "test_share": asked.test_share,
     }
-    scales = SCALED if asked.scale is None else (errors.choose(asked.scale, SCALES, "scale"),)
+    scales = SCALED if asked.scale is None else (asked.scale,)
     scaled = [load(asked.data, scale, **options) for scale in scales]
     if asked.owner is None:
         return scaled, None
@@ -232,6 +226,3 @@ def _costs(path: Path, names: Sequence[str]) -> np.ndarray:
     if not np.isfinite(values).all():
         raise TurncoatError(f"{path}: a cost is missing or is no number; give one for every pair of classes")
     return values
-
-
-__all__ = ["Asked", "Audit", "Found", "Setting", "audit", "finished", "sections", "setting"]

@@ -48,7 +48,7 @@ def what_is_guaranteed(setting: Setting, outcomes: Outcomes, told: Told) -> Sect
     caption = "What no flips can take from the votes, and what the strongest found take from one model."
     picture = lines(drawn, setting.chance, "always guessing", "accuracy", caption)
     rows: list[tuple[Cell, ...]] = [
-        (share, flips[share], sure[share], (one.mean, one.low, one.high), named(setting, worst[share]))
+        (share, flips[share], sure[share], one.with_interval, named(setting, worst[share]))
         for share, one in attacked.items()
     ]
     columns = (

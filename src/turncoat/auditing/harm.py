@@ -1,7 +1,7 @@
 """Section 2: how much harm."""
 
 from turncoat.analysis.estimate import Estimate, estimate
-from turncoat.auditing.attacks import ATTACKS, Outcomes, grid, named, strongest, tried
+from turncoat.auditing.attacks import CARELESS, Outcomes, grid, named, strongest, tried
 from turncoat.auditing.pictures import Line, lines
 from turncoat.auditing.setting import NARROW, Setting
 from turncoat.figures.captions import opening
@@ -17,7 +17,7 @@ def how_much_harm(setting: Setting, outcomes: Outcomes) -> Section:
     """Accuracy over the share of wrong labels, per attack and write access, and what costs 1, 5 and 10 points."""
     worst, harm = most_harm(setting, outcomes)
     share, name = worst.global_budget, named(setting, worst)
-    random = estimate(outcomes.harm(ATTACKS[0].threat(worst.write_access, share)))
+    random = estimate(outcomes.harm(CARELESS.threat(worst.write_access, share)))
     lead = (
         f"With {share:.0%} of all labels wrong ({name}) the model loses {100 * harm.mean:.1f} points of accuracy; as"
         f" many careless labels cost {100 * random.mean:.1f}."
@@ -89,7 +89,7 @@ def _all(setting: Setting, outcomes: Outcomes) -> Table:
     for attack, access, share, threat in grid(setting):
         found = [estimate(getattr(one, measure) for one in outcomes.of(threat)) for measure in MEASURES]
         found.append(estimate(outcomes.harm(threat)))
-        cells = ((one.mean, one.low, one.high) for one in found)
+        cells = (one.with_interval for one in found)
         rows.append((attack.name, access, share, threat.flips(setting.dataset.n), *cells))
     columns = (
         Column("attack"), Column("write access", "percent"), Column("wrong labels", "percent"), Column("rows", "count"),

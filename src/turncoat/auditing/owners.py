@@ -13,7 +13,6 @@ from turncoat.auditing.attacks import Outcomes, confusion
 from turncoat.auditing.folds import all_rows
 from turncoat.auditing.setting import Setting, Told
 from turncoat.errors import TurncoatError
-from turncoat.models.stack import take
 from turncoat.randomness import generator
 from turncoat.report.report import Block, Column, Table
 from turncoat.training.own import trained_tiles
@@ -53,8 +52,8 @@ def of_owners(setting: Setting, outcomes: Outcomes, chances: np.ndarray, told: T
     everyone = np.arange(len(wrong))
     others = [wrong[np.setdiff1d(everyone, rows.numpy())] for rows in owned]
     rows = tuple(
-        (names[i], len(owned[i]), len(owned[i]) / setting.dataset.n, _cell(alone[i]), _cell(together[place]),
-         float(wrong[owned[i].numpy()].mean()), float(others[i].mean()))
+        (names[i], len(owned[i]), len(owned[i]) / setting.dataset.n, alone[i].with_interval,
+         together[place].with_interval, float(wrong[owned[i].numpy()].mean()), float(others[i].mean()))
         for place, i in enumerate(order)
     )  # fmt: skip
     columns = (
@@ -81,12 +80,10 @@ def _harm(
     parts = all_rows(setting.dataset.n, len(replicas))
     accuracies: list[float] = []
     data = setting.data
-    for few, params in trained_tiles(
+    for _, params in trained_tiles(
         data.model, setting.recipe, data.x, own, parts, [seed for _, seed in replicas]
     ):
-        count = len(range(*few.indices(len(replicas))))
-        stack = take(params, torch.arange(count), data.model.replica_axis)
-        accuracies += metrics.accuracy(confusion(data.model, stack, data.x_test, data.y_test)).tolist()
+        accuracies += metrics.accuracy(confusion(data.model, params, data.x_test, data.y_test)).tolist()
         told(what, len(accuracies) / len(replicas))
     table = np.array(accuracies).reshape(len(setting.seeds), len(labellings))
     return [estimate(table[:, 0] - table[:, 1 + i]) for i in range(len(owned))]
@@ -94,7 +91,3 @@ def _harm(
 
 def _flipped(outcomes: Outcomes, y: Int[Tensor, " n"], rows: Int[Tensor, " _"]) -> Int[Tensor, " n"]:
     return flip_labels("optimal", outcomes.sums, y, rows, len(rows), generator(0, "owners"))
-
-
-def _cell(found: Estimate) -> tuple[float, float, float]:
-    return found.mean, found.low, found.high

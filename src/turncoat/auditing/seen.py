@@ -75,7 +75,7 @@ def _found(
     suspicious: list[Cell] = []
     for m in checks:
         hits = estimate(float(wrong[order[:m], s].sum()) for s, order in enumerate(suspects))
-        suspicious.append((hits.mean, hits.low, hits.high))
+        suspicious.append(hits.with_interval)
     hands: list[tuple[Cell, ...]] = [
         (f"{attack.name}: at random", *(surely_found(n, count, m) for m in checks)),
         (f"{attack.name}: the most suspicious", *suspicious),
@@ -86,7 +86,7 @@ def _found(
     precision = estimate(float(w[found].mean()) if found.any() else 0.0 for found, w in tools)
     recall = estimate(float(found[w].mean()) for found, w in tools)
     told = estimate(float(found.sum()) for found, _ in tools)
-    cells = ((one.mean, one.low, one.high) for one in (told, precision, recall))
+    cells = (one.with_interval for one in (told, precision, recall))
     return [(attack.name, *cells)], hands
 
 

@@ -3,14 +3,13 @@
 import dataclasses
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from turncoat.analysis.estimate import Estimate, estimate
+from turncoat.analysis.estimate import estimate
 from turncoat.analysis.reached import reached
-from turncoat.auditing.attacks import ATTACKS, Outcomes, grid
+from turncoat.auditing.attacks import CARELESS, EACH_EPOCH, Outcomes, grid
 from turncoat.auditing.harm import ACCESS
 from turncoat.auditing.pictures import bars
 from turncoat.auditing.setting import Setting, Told
@@ -73,7 +72,7 @@ def _accuracies(
     recipe = dataclasses.replace(setting.recipe, defence=defence)
     still = {access: _lasting(setting, access, share) for access in ACCESS}
     knowing = tuple(
-        dataclasses.replace(ATTACKS[2].threat(access, share), aware=guards(defence)) for access in ACCESS
+        dataclasses.replace(EACH_EPOCH.threat(access, share), aware=guards(defence)) for access in ACCESS
     )
     lasting = tuple(dict.fromkeys(threat for access in ACCESS for threat in still[access]))
     found: dict[Threat, list[tuple[float, float]]] = {}  # by seed: accuracy on training rows and on test rows
@@ -86,11 +85,11 @@ def _accuracies(
             for threat, values in zip(stack.threats, _reached(stack), strict=True):
                 found.setdefault(threat, []).append(values)
     worst = {
-        access: min(own, key=lambda t: np.mean([learned for learned, _ in found[t]]))
+        access: min(own, key=lambda t: estimate(learned for learned, _ in found[t]).mean)
         for access, own in still.items()
     }
     shown = {
-        access: (CLEAN, ATTACKS[0].threat(access, share), worst[access], own)
+        access: (CLEAN, CARELESS.threat(access, share), worst[access], own)
         for access, own in zip(ACCESS, knowing, strict=True)
     }
     return {
@@ -151,10 +150,10 @@ def _table(rows: list[Row], share: float, who: str) -> Table:
     plain = rows[0][2]
     cells: list[tuple[Cell, ...]] = []
     for name, _, found in rows:
-        row: list[Cell] = [name, _cell(estimate(found["clean"]))]
+        row: list[Cell] = [name, estimate(found["clean"]).with_interval]
         pairs = [a - b for a, b in zip(plain["clean"], found["clean"], strict=True)]
-        row.append(None if name == "none" else _cell(estimate(pairs)))
-        row += [_cell(estimate(found[attack])) for attack in WITH]
+        row.append(None if name == "none" else estimate(pairs).with_interval)
+        row += [estimate(found[attack]).with_interval for attack in WITH]
         cells.append(tuple(row))
     columns = (
         Column("defence"), Column("clean labels [95 %]", "percent", heat=True),
@@ -167,7 +166,3 @@ def _table(rows: list[Row], share: float, who: str) -> Table:
         columns,
         tuple(cells),
     )
-
-
-def _cell(found: Estimate) -> tuple[float, float, float]:
-    return found.mean, found.low, found.high

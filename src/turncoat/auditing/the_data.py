@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from turncoat.analysis.estimate import Estimate, estimate
+from turncoat.analysis.estimate import estimate
 from turncoat.auditing.attacks import Outcomes
 from turncoat.auditing.setting import Setting
 from turncoat.report.report import Block, Column, Section, Table, Text
@@ -28,8 +28,8 @@ def the_data(setting: Setting, outcomes: Outcomes) -> Section:
         "The model",
         (Column("figure"), Column("value", "share")),
         (
-            ("accuracy on the test rows", _cell(clean)),
-            ("macro F1 on the test rows", _cell(f1)),
+            ("accuracy on the test rows", clean.with_interval),
+            ("macro F1 on the test rows", f1.with_interval),
             ("accuracy of always guessing", setting.chance),
             ("step, as a share of the longest that is sure to be stable", setting.stability),
         ),
@@ -105,7 +105,3 @@ def _columns(setting: Setting) -> list[Block]:
     rows = tuple((c.name, c.kind, c.features, c.told or "taken as it stands") for c in origin.columns)
     columns = (Column("column"), Column("kind"), Column("features", "count"), Column("what was done"))
     return [Table("The columns of the table", columns, rows)]
-
-
-def _cell(found: Estimate) -> tuple[float, float, float]:
-    return found.mean, found.low, found.high

@@ -49,7 +49,7 @@ def whom_it_hits(setting: Setting, outcomes: Outcomes, costs: Costs | None, told
     )
     blocks: list[Block] = [picture, recall, Choice(("confusion",), tables), *_pairs(setting, before, told)]
     if costs is not None:
-        blocks.append(_costs(setting, outcomes, strongest, costs))
+        blocks.append(_costs(outcomes, strongest, costs))
     return Section("Whom it hits", lead, tuple(blocks))
 
 
@@ -87,7 +87,7 @@ def _pairs(setting: Setting, clean: Float[np.ndarray, "c c"], told: Told) -> lis
         ]
         enough = next((p for p, one in zip(PORTIONS, taken, strict=True) if one.mean > 0.5), None)
         needed = None if enough is None else threats[source, aim, enough].flips(n)
-        cells = ((one.mean, one.low, one.high) for one in taken)
+        cells = (one.with_interval for one in taken)
         rows.append((f"{setting.names[source]} → {setting.names[aim]}", needed, clean[source, aim], *cells))
     rows.sort(key=lambda row: (row[1] is None, row[1] or 0))
     columns = (
@@ -102,12 +102,11 @@ def _pairs(setting: Setting, clean: Float[np.ndarray, "c c"], told: Told) -> lis
     return [Table(caption, columns, tuple(rows))]
 
 
-def _costs(setting: Setting, outcomes: Outcomes, strongest: Threat, costs: Costs) -> Table:
+def _costs(outcomes: Outcomes, strongest: Threat, costs: Costs) -> Table:
     def cost(threat: Threat) -> tuple[float, float, float]:
-        found = estimate(
+        return estimate(
             float((one.confusion * costs).sum() / one.confusion.sum()) for one in outcomes.of(threat)
-        )
-        return found.mean, found.low, found.high
+        ).with_interval
 
     rows = (("while labels are clean", cost(CLEAN)), ("under the strongest attack", cost(strongest)))
     return Table(

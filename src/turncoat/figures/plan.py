@@ -71,7 +71,7 @@ def plan(drawn: Drawn, *, captioned: bool = True) -> Figure:
         panels = top.add_subfigure(parts[0])
         _draw_images(top.add_subfigure(parts[1]), pictures, soft, data)
     left, right = panels.subplots(1, 2, width_ratios=[side + 0.7, 2.9])
-    _draw_table(panels, left, table, data.class_names)
+    _draw_table(left, table, data.class_names)
     _draw_search(right, drawn.plan.objective)
     return figure
 
@@ -111,7 +111,7 @@ def _chosen(soft: Float[torch.Tensor, "n c"], data: Dataset) -> list[int]:
     return sorted((row for row in most if wrong[row] > 0), key=lambda row: int(data.y[row]))
 
 
-def _draw_table(panels: SubFigure, ax: Axes, table: Float[np.ndarray, "c c"], names: tuple[str, ...]) -> None:
+def _draw_table(ax: Axes, table: Float[np.ndarray, "c c"], names: tuple[str, ...]) -> None:
     named = list(names) if names else list(range(len(table)))
     frame = pd.DataFrame(table[::-1], index=named[::-1], columns=named)  # the first row at the top
     few = len(table) <= NUMBERED

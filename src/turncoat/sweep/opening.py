@@ -135,19 +135,20 @@ def _make_or_migrate(connection: sqlite3.Connection, file: Path) -> None:
     if _is_empty(connection):
         connection.execute("PRAGMA auto_vacuum = FULL")  # checkpoints come and go
         connection.execute("PRAGMA journal_mode = WAL")
-        with _all_at_once(connection):
+        with all_at_once(connection):
             if _is_empty(connection):  # another sweep may just have made them
                 layout.make(connection)
     _refuse_others(connection, file)
     if layout.version_of(connection) != layout.VERSION:
-        with _all_at_once(connection):
+        with all_at_once(connection):
             if layout.version_of(connection) != layout.VERSION:  # another sweep may just have done it
                 _refuse_company(connection, file)
                 layout.migrate(connection)
 
 
 @contextmanager
-def _all_at_once(connection: sqlite3.Connection) -> Iterator[None]:
+def all_at_once(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write everything inside or nothing of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -15,7 +15,14 @@ from turncoat.errors import TurncoatError
 from turncoat.federation.visibility import SIGNS
 from turncoat.sweep import frames
 from turncoat.sweep.cells import DEFAULTS, canonical, complete, newer
-from turncoat.sweep.opening import EmptyStoreError, connected, refuse_absent, refuse_folder, telling
+from turncoat.sweep.opening import (
+    EmptyStoreError,
+    all_at_once,
+    connected,
+    refuse_absent,
+    refuse_folder,
+    telling,
+)
 from turncoat.sweep.packing import pack, unpack
 from turncoat.training.task import CURVES, IN_TRAINING
 
@@ -40,15 +47,8 @@ class Store:
         Raises:
             TurncoatError: if the file cannot be written.
         """
-        with telling(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self.connection
-                self.connection.execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
+        with telling(self.path), all_at_once(self.connection):
+            yield self.connection
 
     def keys(self) -> set[str]:
         """The keys of all cells."""

@@ -84,7 +84,7 @@ def begin_epoch(task: Task, state: RunState) -> None:
         begin_round(task, state, 0, rounds)
     elif state.inside is not None:
         for group in groups(task, state):
-            _stand(task, state, group, task.way.pool(task, group.threats, state.epoch))
+            _stand(state, group, task.way.pool(task, group.threats, state.epoch))
 
 
 def begin_round(task: Task, state: RunState, turn: int, rounds: int) -> None:
@@ -97,7 +97,7 @@ def begin_round(task: Task, state: RunState, turn: int, rounds: int) -> None:
     turns = []
     for group in groups(task, state):
         pool = task.way.pool(task, group.threats, number)
-        _stand(task, state, group, pool)
+        _stand(state, group, pool)
         if strikes(task, group.threats[0], state.epoch):
             turns.append((group, pool))
     for group, outcome in decide_all(task, state, turns, (number,)):
@@ -109,7 +109,7 @@ def begin_round(task: Task, state: RunState, turn: int, rounds: int) -> None:
         note_objectives(task, state, group, upcoming(task, state), share)
 
 
-def _stand(task: Task, state: RunState, group: Group, pool: Rows) -> None:
+def _stand(state: RunState, group: Group, pool: Rows) -> None:
     """Which rows the attackers' own models learn from."""
     if state.inside is not None:
         state.inside[:, group.columns] = rank_in(pool.order).unsqueeze(1) < pool.sizes
