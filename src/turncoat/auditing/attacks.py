@@ -83,7 +83,7 @@ ATTACKS: tuple[Attack, ...] = (
 
 def tried(setting: Setting) -> tuple[Attack, ...]:
     """The attacks of this audit: planning through a network's training would take longer than the rest together."""
-    linear = setting.data.model.curvature is not None
+    linear = setting.data.model.is_linear
     return tuple(attack for attack in ATTACKS if linear or attack.selection != PLANNED)
 
 

@@ -83,7 +83,7 @@ def hold(
         TurncoatError: for more partitions than different rows, or a model that is not known.
     """
     if partitions is None:
-        partitions = max(1, dataset.n // (ROWS * dataset.classes))
+        partitions = usual_partitions(dataset)
     readers = spread or SPREAD
     if method == "finite_aggregation" and partitions * readers > dataset.n:
         raise TurncoatError(
@@ -94,6 +94,11 @@ def hold(
     as_seen = dataset if kind == "given" else kinds.reshaped(dataset, *seen)
     built = models.build(model, as_seen)
     return voters(built, method, dataset.x, seen, partitions, readers, recipe, seed)
+
+
+def usual_partitions(dataset: Dataset) -> int:
+    """As many that each has a few rows of every class."""
+    return max(1, dataset.n // (ROWS * dataset.classes))
 
 
 def check(

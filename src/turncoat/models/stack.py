@@ -90,6 +90,11 @@ class Model:
     )
     example_norms: Callable[[Params, Tensor, Tensor], Tensor] | None = None  # (n, …), (n, r) → (n, r)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether the logits are linear in the parameters."""
+        return self.curvature is not None
+
 
 def shapes(model: Model) -> str:
     """The names and shapes of one replica's parameters, in their order."""

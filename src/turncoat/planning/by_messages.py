@@ -194,7 +194,7 @@ def _back_one(
             value.mul_(1 - course.rate * course.weight_decay)
     directions = [unpack(model, slopes[:, place], before) for place in range(len(step.who))]
     features = [course.data.index_select(0, rows) for rows in step.rows]
-    if model.curvature is None:
+    if not model.is_linear:
         for x, labels, direction in zip(features, step.labels, directions, strict=True):
             hard = torch.nn.functional.one_hot(labels.long(), model.classes).transpose(1, 2).to(slopes)
             model.hessian_product(before, x, hard, direction, costate, -1.0 / batch)

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from turncoat.models.stack import Model
 from turncoat.planning import ledger as ledgers
 from turncoat.planning.costates import Return
 from turncoat.planning.ledger import Ledger
@@ -45,11 +44,6 @@ def begin(prior: Float[Tensor, "c c r"], course: AnyCourse) -> Search:
     device = course.x.device
     step = torch.full((replicas,), FIRST_STEP, device=device)
     return Search(prior, ledgers.blank(replicas, device), step, torch.full_like(step, torch.inf))
-
-
-def is_linear(model: Model) -> bool:
-    """Whether the logits are linear in the parameters."""
-    return model.curvature is not None
 
 
 def search(course: AnyCourse, reach: Reach, state: Search, rounds: int, legs: int = 1) -> Iterator[int]:
@@ -87,7 +81,7 @@ def _settle(course: AnyCourse, reach: Reach, state: Search, found: Return) -> No
     state.last = found.objective
     state.ledger.keep(better)
     state.ledger.move(found.legs, state.scale, state.step, torch.where(worse, 0.0, KEEP))
-    if is_linear(course.model):
+    if course.model.is_linear:
         state.ledger.fold(course.model.replica_axis)
 
 

@@ -50,7 +50,7 @@ class Planner:
             yield from self._try(tried)
         if not self.found_from:
             self._choose()
-        many = self.scene.planned(ROWS if self.scene.linear else NETWORK_ROWS)
+        many = self.scene.planned(ROWS if self.scene.model.is_linear else NETWORK_ROWS)
         if self.done < self.rounds:
             course, reach = self.view.course(many), self.scene.reach(many)
             assert self.state is not None

@@ -59,11 +59,6 @@ class Scene:
         None  # of a federation: the hostile workers' rows are K, each with a budget of its own
     )
 
-    @property
-    def linear(self) -> bool:
-        """Whether the model's logits are linear in its parameters."""
-        return self.model.curvature is not None
-
     def planned(self, most: int) -> Int[Tensor, " m"]:
         """The rows that a plan is made on: a sample, or some of each hostile worker's."""
         return self.sample(most) if self.server is None else torch.cat(self.server.some(most))

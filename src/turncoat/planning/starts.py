@@ -12,7 +12,7 @@ from turncoat.models.stack import expand, take
 from turncoat.planning import ledger as ledgers
 from turncoat.planning.costates import Leg
 from turncoat.planning.course import Course, trajectory
-from turncoat.planning.descent import Search, begin, is_linear
+from turncoat.planning.descent import Search, begin
 from turncoat.planning.ledger import Ledger
 from turncoat.planning.reach import Reach, soft_labels
 from turncoat.planning.scene import Scene
@@ -58,7 +58,7 @@ def together(course: AnyCourse, reach: Reach, scene: Scene) -> Search:
     plan = torch.zeros(len(legs), 3 * replicas, device=course.x.device)
     plan[:, replicas : 2 * replicas] = weights
     state.ledger = Ledger(wide, plan, torch.zeros_like(plan), torch.zeros_like(plan))
-    if is_linear(course.model):
+    if course.model.is_linear:
         state.ledger.fold(axis)
     return state
 
@@ -147,7 +147,7 @@ def _against(course: Course, params: Params, replicas: int) -> Params:
 
 def _turns(course: Course, scene: Scene) -> list[int]:
     """The steps before which the attack decides: every round, or, where each costs a leg, every phase."""
-    if scene.linear:
+    if scene.model.is_linear:
         return list(range(0, course.steps, max(1, course.steps // scene.recipe.epochs)))
     phases = course.phase_of
     return [t for t in range(course.steps) if t == 0 or phases[t] != phases[t - 1]]

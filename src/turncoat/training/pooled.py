@@ -15,7 +15,7 @@ from turncoat.threat import Threat, rounds_in_epoch
 from turncoat.training.in_batch import Batch, decide_in_batch, look, suits
 from turncoat.training.in_training import Batch as Step
 from turncoat.training.in_training import note_objectives
-from turncoat.training.rounds import access_order, decide, groups, rank_in, strikes, writable
+from turncoat.training.rounds import access_order, decide, groups, rank_in, strikes
 from turncoat.training.steps import Seen, attackers_step, server_step
 from turncoat.training.task import Group, Rows, RunState, Task
 
@@ -57,7 +57,8 @@ class Pooled:
         order = access_order(task, epoch, n, placement)
         # a plan's scores are of the features as it was made with
         x = task.x if is_planned(threats[0].selection) else task.fed
-        return Rows(x, task.y, order, writable(threats, n, task.x.device))
+        sizes = torch.tensor([threat.writable(n) for threat in threats], device=task.x.device)
+        return Rows(x, task.y, order, sizes)
 
     def server(self, task: Task, threats: Sequence[Threat]) -> None:
         """No workers, so no messages to plan for."""

@@ -43,11 +43,6 @@ def access_order(task: Task, epoch: int, n: int, placement: str) -> Int[Tensor, 
     return torch.randperm(n, generator=generator(task.seed, "access", turn)).to(task.x.device)
 
 
-def writable(threats: Sequence[Threat], n: int, device: torch.device) -> Int[Tensor, " g"]:
-    """|K| of each threat, of ``n`` examples."""
-    return torch.tensor([threat.writable(n) for threat in threats], device=device)
-
-
 def rank_in(order: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     """Where every example stands in the order."""
     rank = torch.empty_like(order)

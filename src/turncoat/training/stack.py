@@ -96,14 +96,12 @@ def stack_run(
     refuse_training_mode(data.model, recipe, threats)
     if _fits_narrow(recipe, federation, threats):
         data = data.narrowed
-    x, y, holder = data.x, data.y, data.holder
     low = lowered(data, recipe, federation)
-    held = recipe.held(len(y))
+    held = recipe.held(len(data.y))
     if held:
-        order = torch.randperm(len(y), generator=generator(seed, "held out"))
-        holder = None if holder is None else holder[order][held:]
-        order = order.to(y.device)
-        x, y, low = x[order], y[order], None if low is None else low[order]
+        data, low = _shuffled(data, low, seed)
+    x, y = data.x, data.y
+    holder = None if data.holder is None else data.holder[held:]
     model = defended(data.model, recipe)
     task = Task(
         model=model,
@@ -124,15 +122,29 @@ def stack_run(
         columns=data.columns,
     )
     models = number(chain(recipe.defence), "partitions")
-    if models is None:
-        guard = guard_of(model, recipe, task.x, task.y, seed)
-        return StackRun(dataclasses.replace(task, guard=guard), threats)
-    check_size(chain(recipe.defence), len(task.y))
-    parts = []
-    for rows in deal(task.x.flatten(1), int(models)):
-        own = dataclasses.replace(task, x=task.x[rows], y=task.y[rows])
-        guard = guard_of(model, recipe, own.x, own.y, seed)
-        parts.append(StackRun(dataclasses.replace(own, guard=guard), threats))
+    return _guarded(task, threats) if models is None else _parted(task, threats, int(models))
+
+
+def _shuffled(data: Material, low: torch.Tensor | None, seed: int) -> tuple[Material, torch.Tensor | None]:
+    """The rows in the order of which the first are held out."""
+    order = torch.randperm(len(data.y), generator=generator(seed, "held out"))
+    holder = None if data.holder is None else data.holder[order]
+    order = order.to(data.y.device)
+    mixed = dataclasses.replace(data, x=data.x[order], y=data.y[order], holder=holder)
+    return mixed, None if low is None else low[order]
+
+
+def _guarded(task: Task, threats: tuple[Threat, ...]) -> StackRun:
+    guard = guard_of(task.model, task.recipe, task.x, task.y, task.seed)
+    return StackRun(dataclasses.replace(task, guard=guard), threats)
+
+
+def _parted(task: Task, threats: tuple[Threat, ...], models: int) -> PartedRun:
+    check_size(chain(task.recipe.defence), len(task.y))
+    parts = [
+        _guarded(dataclasses.replace(task, x=task.x[rows], y=task.y[rows]), threats)
+        for rows in deal(task.x.flatten(1), models)
+    ]
     return PartedRun(task, threats, parts)
 
 
