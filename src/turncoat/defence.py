@@ -41,11 +41,9 @@ class Number:
     def allowed(self) -> str:
         """What may be typed."""
         if self.whole:
-            return (
-                f"an odd number of {self.above + 2:g} or more"
-                if self.odd
-                else f"a whole number of {self.above + 1:g} or more"
-            )
+            if self.odd:
+                return f"an odd number from {self.above + 2:g} to {self.most:g}"
+            return f"a whole number of {self.above + 1:g} or more"
         if self.below < math.inf:
             return f"above {self.above:g} and below {self.below:g}"
         return f"above {self.above:g}" + (f" and at most {self.most:g}" if self.most < math.inf else "")
@@ -114,7 +112,7 @@ DEFENCES: dict[str, Kind] = {
     "redundancy": Kind(
         "each example is labelled by R labellers, the majority counts",
         "labels",
-        (Number("the number R of labellers", "3", above=1.0, whole=True, odd=True),),
+        (Number("the number R of labellers", "3", above=1.0, most=999.0, whole=True, odd=True),),
     ),
     "partitions": Kind(
         "M models on M parts of the data vote (Levine and Feizi 2021)",

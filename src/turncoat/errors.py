@@ -15,6 +15,8 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 _OURS = ("turncoat", "jaxtyping", "beartype")  # packages whose lines are not the user's
 LONGEST = 80  # characters of a value that a message shows
 
+LARGEST = 1e15  # of a setting, as of a feature: products of both stay within what float32 holds
+
 
 class TurncoatError(ValueError):
     """A user's mistake; the message is one line, and the command line exits with code 2."""
@@ -142,18 +144,20 @@ def shares(values: object, what: str) -> list[float]:
 
 
 def real(value: object, what: str) -> float:
-    """Return ``value`` as a finite float.
+    """Return ``value`` as a finite float, of a size that single precision can work with.
 
     Raises:
-        TurncoatError: if it is not a finite number.
+        TurncoatError: if it is not a finite number, or larger than any setting needs to be.
     """
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         try:
             number = float(value)
         except OverflowError:  # an integer of hundreds of digits
             number = math.inf
-        if math.isfinite(number):
+        if abs(number) <= LARGEST:
             return number
+        if math.isfinite(number):
+            raise TurncoatError(f"{what} is {shown(value)}, but may be {LARGEST:g} at most")
     raise TurncoatError(f"{what} is {shown(value)}, but must be a finite number")
 
 

@@ -267,3 +267,39 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, jobs: int) -> None:
     assert process.returncode == 130
     assert told.startswith("turncoat: stopped") and told.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.toml", "turncoat.db"]
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        ("data list >&-", {}),  # nobody is there to read
+        ("data list > out.txt", {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}),  # no letter for its lines
+        ("data list > out.txt", {"COLUMNS": "0"}),
+    ],
+)
+def test_nothing_that_is_printed_fails(tmp_path: Path, words: str, environment: dict[str, str]) -> None:
+    command = f"{sys.executable} -m turncoat {words}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, env=os.environ | environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert all("digits" in file.read_text() for file in tmp_path.glob("out.txt"))
+
+
+def test_ctrl_c_promises_no_checkpoint_where_there_is_none(
+    turncoat: Turncoat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("turncoat.certificates.certify.voters", stopped)
+    said = turncoat("certify", "--quiet")
+    assert (said.status, said.err) == (130, "turncoat: stopped\n")
+
+
+def test_a_store_that_was_cut_off_is_told(turncoat: Turncoat, store: str) -> None:
+    whole = Path(store).read_bytes()
+    Path("half.db").write_bytes(whole[: len(whole) // 2])
+    said = turncoat("results", "--store", "half.db")
+    assert said.status == 2 and said.err.count("\n") == 1
+    assert "half.db: " in said.err and "copy it again, or name another --store" in said.err

@@ -45,6 +45,7 @@ REFUSED = {
     "attack --hostile 2": "--hostile 2 needs workers: give workers too, such as --workers 10",
     "attack --workers 3 --hostile 4": "--hostile is 4, but there are only 3 workers",
     "attack --write-access 0.5 --batch-size 0": "--batch-size is 0",
+    "attack --write-access 0.5 --learning-rate 1e300": "--learning-rate is 1e+300, but may be 1e+15 at most",
     "attack --write-access 0.5 --momentum 0.5 --optimizer adam": "leave --momentum out, or set --optimizer to",
     "attack --write-access 0.5 --goal targetted": "did you mean 'targeted'?",
     "attack --write-access 0.5 --model mpl": "did you mean 'mlp'?",
@@ -98,7 +99,9 @@ FILES = {
     "workers = 3\nhostile = 4": "2.toml: hostile is 4, but there are only 3 workers",
     "write_access = 0.5\naware = true": "3.toml: aware True would do nothing: optimizer 'sgd' steps along",
     "write_access = 0.5\nheld_out = [0.1, 0.2]": "4.toml: held_out 0.2 would do nothing: patience is 0",
-    "write_access = 0.5\nselection = ['optimla']": "5.toml: unknown selection 'optimla'; did you mean 'optimal'?",
+    "seeds = " + 5000 * "9": "5.toml: not TOML: ",
+    "epochs = " + 3000 * "[" + 3000 * "]": "6.toml: not TOML: ",
+    "write_access = 0.5\nselection = ['optimla']": "7.toml: unknown selection 'optimla'; did you mean 'optimal'?",
 }
 
 

@@ -199,6 +199,19 @@ def test_labels_of_several_kinds_are_named(labels, told):
         from_arrays(np.zeros((24, 2)), np.array(labels, dtype=object))
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["a", float("nan")] * 12, "label nan in row 1 .* is of type float"),
+        ([1, "a"] * 12, "label 'a' in row 1 .* is of type str"),
+    ],
+)
+def test_lists_of_several_kinds_are_no_strings(labels, told):
+    with pytest.raises(TurncoatError, match=told):
+        from_arrays(np.zeros((24, 2)), labels)
+    assert from_arrays(np.zeros((24, 2)), ["b", "a"] * 12).class_names == ("a", "b")
+
+
 def test_declared_classes_may_be_absent():
     x, y = arrays(classes=2)
     assert from_arrays(x, y, classes=5).classes == 5
@@ -222,6 +235,13 @@ def _with(value, row, column):
         ({"x": np.ones((39, 2))}, "39 examples, y 40 labels"),
         ({"x": np.ones((0, 2)), "y": []}, "must be integers|is empty"),
         ({"x": np.ones((40, 0))}, "x is empty"),
+        ({"x": np.ma.array(np.ones((40, 2)), mask=np.eye(40, 2))}, "x: 2 values are masked"),
+        ({"y": np.ma.array(np.arange(40) % 4, mask=np.arange(40) < 3)}, "y: 3 values are masked"),
+        ({"y": np.arange(40).astype(np.uint64) + 2**63}, "label 9223372036854775847 is no class"),
+        (
+            {"y": np.array([10**30, 0] * 20, dtype=object)},
+            "label 1000000000000000000000000000000 is no class",
+        ),
         ({"y": np.arange(40) % 4 * 0.5}, "labels are of type float64"),
         ({"y": np.arange(40) % 4 + 1}, "label 4 is the largest, but 0 never occurs"),
         ({"y": np.arange(40) % 4 * 2}, "label 6 is the largest, but 1 never occurs"),

@@ -299,3 +299,21 @@ def test_both_parts_hold_every_class(share):
         kept, held_out = stratified(y, share, seed, "mine")
         assert sorted([*kept, *held_out]) == list(range(len(y)))
         assert set(y[kept]) == set(y[held_out]) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("written", "told"), [("latin-1", "-f LATIN1 -t UTF-8"), ("utf-16", "-f UTF-16 -t UTF-8")]
+)
+def test_a_table_in_another_encoding_is_told_with_what_converts_it(written, told, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("größe,kind\n1,a\n2,b\n", encoding=written)
+    fails(path, "is not UTF-8", f"iconv {told} t.csv > utf8.csv", label="kind")
+
+
+@pytest.mark.usefixtures("as_users_run")
+def test_columns_are_named_by_text(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,kind\n1,a\n2,b\n")
+    fails(path, "drop is 5", label="kind", drop=5)
+    fails(path, "label is", label=["kind"])
+    fails("a" * 5000 + ".csv", "File name too long")

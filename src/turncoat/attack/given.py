@@ -60,6 +60,10 @@ def tried(body: Body, some: Inputs) -> Tensor:
         TurncoatError: if it does not take them, lets examples influence each other, or draws at random in evaluation
             mode.
     """
+    if any(value.is_meta for value in body.params.values()):
+        raise TurncoatError(
+            "the module is on the device 'meta', where nothing has a value: load its parameters first"
+        )
     singles = [inputs.take(some, slice(i, i + 1), body.device) for i in range(inputs.size(some))]
     with torch.no_grad():
         output = body(body.params, some)
@@ -130,6 +134,8 @@ def _mask(members: object, y: Tensor, case: Case) -> Tensor:
         given = torch.as_tensor(members)
     except Exception as error:
         raise TurncoatError(_no_members(shown(members), n)) from error
+    if given.dtype in (torch.uint16, torch.uint32, torch.uint64):  # of which torch knows no minimum
+        given = given.long()
     if given.dtype == torch.bool:
         if given.shape == y.shape:
             return given.reshape(-1)

@@ -4,9 +4,11 @@ Modules of commands import nothing heavy at their top, so that help comes at onc
 """
 
 import errno
+import io
 import os
 import sqlite3
 import sys
+from pathlib import Path
 
 import click
 
@@ -23,12 +25,14 @@ GOES_ON = "stopped; a sweep goes on from its last checkpoint when the same comma
 ONE_GO = (
     "stopped; an attack is trained in one go and keeps nothing, a sweep of the same keys can be gone on with"
 )
+AFTER = {"attack": ONE_GO, "sweep": GOES_ON, "reproduce": GOES_ON}  # what Ctrl-C leaves, of these commands
 
 __all__ = ["main", "turncoat"]
 
 
 def main() -> None:
     """Run the command line; every user's mistake is one line on the error stream."""
+    _make_printable()
     try:
         status = turncoat.main(prog_name="turncoat", standalone_mode=False)
         sys.stdout.flush()
@@ -40,7 +44,7 @@ def main() -> None:
     except (TurncoatError, sqlite3.Error) as error:
         _fail(str(error))
     except Stopped as stopped:
-        _fail(ONE_GO if str(stopped) == "attack" else GOES_ON, STOPPED)
+        _fail(AFTER.get(str(stopped), "stopped"), STOPPED)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped", STOPPED)
     except Closed:
@@ -58,6 +62,16 @@ def main() -> None:
         _fail(f"{where}{error.strerror or error}")
     else:
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _make_printable() -> None:
+    """Nothing that is printed may fail: not where output is closed, nor for a letter that a terminal has not."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever began us
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (to the end)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _leave() -> None:

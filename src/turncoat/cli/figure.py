@@ -149,5 +149,5 @@ def _read(key: str, value: str) -> Any:
         return value
     try:
         return json.loads(value.lower() if value in ("True", "False") else value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no number, or one that is too long: text, which nothing is called
         return value

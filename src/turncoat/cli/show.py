@@ -46,7 +46,8 @@ class Column:
 
 def fitted() -> bool:
     """Whether somebody has said how wide the output is: a terminal, or COLUMNS."""
-    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    columns = os.environ.get("COLUMNS", "")
+    return sys.stdout.isatty() or (columns.isdigit() and int(columns) > 0)
 
 
 def console() -> Console:

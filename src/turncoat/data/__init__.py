@@ -162,6 +162,8 @@ def _listed(drop: str | Sequence[str] | None) -> tuple[str, ...]:
     Raises:
         TurncoatError: if one is no name.
     """
+    if drop is not None and not isinstance(drop, Sequence):
+        raise TurncoatError(f'drop is {shown(drop)}, but must name columns: drop="a,b" or drop=["a", "b"]')
     names = [part.strip() for part in drop.split(",")] if isinstance(drop, str) else list(drop or ())
     return tuple(dict.fromkeys(text(name, "a column to drop") for name in names))
 
@@ -186,6 +188,10 @@ def _own_path(name: str | Path) -> Path:
             f"data set is {shown(name)}; give one of {', '.join(DATASETS)}, or the path of a file"
         )
     path = Path(name).expanduser()
-    if isinstance(name, str) and not path.suffix and "/" not in name and not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a name that is too long
+        raise TurncoatError(f"data set {shown(name)}: {error.strerror or error}") from error
+    if isinstance(name, str) and not path.suffix and "/" not in name and not is_there:
         choose(name, DATASETS, "data set")
     return path

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turncoat.errors import TurncoatError, shown
 
+TOO_LARGE = "{what}: label {label} is no class; labels must be integers 0..C-1: renumber them"
 LARGEST = 1e15  # of a feature; sums of its squares stay far below what float32 holds
 
 
@@ -76,6 +77,8 @@ def labels(y: Any, what: str) -> np.ndarray:
         TurncoatError: if they are neither integers nor strings or have more than one axis.
     """
     array = _array(y, what)
+    if isinstance(y, list | tuple) and array.dtype.kind in "UT":  # NumPy writes numbers beside words as words
+        array = _array(np.array(y, dtype=object), what)
     if array.ndim != 1:
         raise TurncoatError(f"{what}: shape is {array.shape}, but labels must be one axis, one per example")
     if array.dtype.kind == "O":
@@ -89,6 +92,8 @@ def labels(y: Any, what: str) -> np.ndarray:
             f"{what}: labels are of type {array.dtype}, but must be integers 0..C-1: convert them with "
             ".astype(int)"
         )
+    if array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise TurncoatError(TOO_LARGE.format(what=what, label=int(array.max())))
     return array.astype(np.int64)
 
 
@@ -106,6 +111,8 @@ def _of_one_kind(array: np.ndarray, what: str) -> np.ndarray:
                 f"{what}: label {shown(value)} in row {row} (counted from 0) is of type {type(value).__name__}, but"
                 " labels must be all strings or all integers"
             )
+    if first is int and (largest := max(array, key=abs)) and abs(largest) > np.iinfo(np.int64).max:
+        raise TurncoatError(TOO_LARGE.format(what=what, label=largest))
     return array.astype(first)
 
 
@@ -196,6 +203,11 @@ def _array(values: Any, what: str) -> np.ndarray:
             raise TurncoatError(f"{what} is a {values.layout} tensor, but must be dense: give it .to_dense()")
         # NumPy knows no bfloat16.
         return (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+    if np.ma.is_masked(values):
+        raise TurncoatError(
+            f"{what}: {int(np.ma.count_masked(values))} values are masked, but all are learned from: fill them in"
+            " (.filled(…)), or leave their rows out"
+        )
     try:
         return np.asarray(values)
     except ValueError as error:

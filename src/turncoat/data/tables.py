@@ -16,8 +16,9 @@ from turncoat.data.dataset import Dataset, build, held_by
 from turncoat.data.origin import Origin
 from turncoat.data.source import Source
 from turncoat.data.split import grouped, stratified
-from turncoat.errors import TurncoatError, choose, reason
+from turncoat.errors import TurncoatError, choose, reason, text
 
+BYTE_ORDERS = (b"\xff\xfe", b"\xfe\xff")  # what a UTF-16 file begins with
 _INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")  # as Python writes it, within 64 bits
 
 
@@ -149,10 +150,18 @@ def read_table(path: Path, label: str | None) -> pd.DataFrame:
         TurncoatError: if it is damaged, has no rows, or has columns without a name of their own.
     """
     ending = ending_of(path)
+    if label is not None:
+        text(label, "label")
     try:
         frame = TABLES[ending](path, label)
     except TurncoatError:
         raise
+    except UnicodeDecodeError as error:
+        written = "UTF-16" if bytes(error.object[:2]) in BYTE_ORDERS else "LATIN1"
+        raise TurncoatError(
+            f"{path}: cannot be read as {ending}, for byte {error.start + 1} is not UTF-8: save the table as UTF-8, or convert it, for example with:"
+            f" iconv -f {written} -t UTF-8 {path.name} > utf8{path.suffix}"
+        ) from error
     # Arrow's and pandas' own errors are kinds of ValueError and OSError.
     except (OSError, ValueError, NotImplementedError) as error:
         raise TurncoatError(f"{path}: cannot be read as {ending} ({reason(error)})") from error

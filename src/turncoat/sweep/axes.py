@@ -50,7 +50,7 @@ def read(path: str | Path) -> Experiment:
         keys = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise TurncoatError(f"{path}: {error.strerror or error}; give the path of a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers and lists that are too long or too deep
         raise TurncoatError(f"{path}: not TOML: {error}") from error
     return experiment(keys, file.name)
 
