@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from turncoat import Recipe, Threat, models
-from turncoat.attack.selection import spend, spend_each
+from turncoat.attack.spending import spend, spend_each
 from turncoat.training import pooled
 from turncoat.training.in_batch import decide_in_batch, look, suits
 from turncoat.training.pooled import attacked_step

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from turncoat.attack.selection import OwnSelection, Selection, ask, check_spent, spend
+from turncoat.attack.selection import OwnSelection, Selection, ask
+from turncoat.attack.spending import check_spent, spend
 from turncoat.direction import Params
 from turncoat.models.learned import loss_scores
 from turncoat.models.scores import centred

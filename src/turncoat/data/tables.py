@@ -159,8 +159,8 @@ def read_table(path: Path, label: str | None) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         written = "UTF-16" if bytes(error.object[:2]) in BYTE_ORDERS else "LATIN1"
         raise TurncoatError(
-            f"{path}: cannot be read as {ending}, for byte {error.start + 1} is not UTF-8: save the table as UTF-8, or convert it, for example with:"
-            f" iconv -f {written} -t UTF-8 {path.name} > utf8{path.suffix}"
+            f"{path}: cannot be read as {ending}, for byte {error.start + 1} is not UTF-8: save the table as UTF-8, or"
+            f" convert it, for example with: iconv -f {written} -t UTF-8 {path.name} > utf8{path.suffix}"
         ) from error
     # Arrow's and pandas' own errors are kinds of ValueError and OSError.
     except (OSError, ValueError, NotImplementedError) as error:

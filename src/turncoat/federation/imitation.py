@@ -15,7 +15,7 @@ from torch import Tensor
 
 from turncoat.attack.proposals import propose_optimal
 from turncoat.attack.round import mean_gradient
-from turncoat.attack.selection import spend
+from turncoat.attack.spending import spend
 from turncoat.direction import Params
 from turncoat.federation.attacks import GRADIENT_ATTACKS
 from turncoat.federation.messages import pack, unpack

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from turncoat.attack.names import is_planned
 from turncoat.attack.round import told
-from turncoat.attack.selection import Selection, check_spent, resolve, spend_each
+from turncoat.attack.selection import Selection, resolve
+from turncoat.attack.spending import check_spent, spend_each
 from turncoat.federation.names import imitated
 from turncoat.losses import residual, swap, without
 from turncoat.models.scores import centred
