@@ -12,9 +12,7 @@ turns, and it is the median over the turns, so that other work on the machine hi
 choose the same flips, which is looked at every time.
 """
 
-import argparse
 import dataclasses
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from told import options, tell
 from turncoat import Recipe, Threat, from_arrays, models
 from turncoat.attack.choosing import Quota, chooser
 from turncoat.attack.round import mean_gradient
@@ -139,20 +138,12 @@ def measure(defence: str) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    as_json = parser.parse_args().json
+    as_json = options(__doc__).parse_args().json
     figures: dict[str, float] = {"threads": torch.get_num_threads()}
     for defence in DEFENCES:
         short = defence.partition(":")[0]
         figures |= {f"{short}_{name}": value for name, value in measure(defence).items()}
-    if as_json:
-        print(json.dumps(figures, indent=2))
-        return
-    for name, value in figures.items():
-        print(f"{name:32} {value:12.3f}")
+    tell(figures, as_json)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ the median over the turns, so that other work on the machine hits all of them al
 and is timed with its features, its votes and its counting. Needs MNIST: turncoat data fetch mnist.
 """
 
-import argparse
-import json
 import statistics
 import time
 import warnings
@@ -22,6 +20,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import turncoat
+from told import options, tell
 from turncoat.certificates.certify import hold
 from turncoat.certificates.voters import Voters
 from turncoat.training.own import train_own
@@ -104,17 +103,9 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    as_json = parser.parse_args().json
+    as_json = options(__doc__).parse_args().json
     figures = {"threads": torch.get_num_threads(), "models_in_a_turn_of_a_loop": SHARE, **measure()}
-    if as_json:
-        print(json.dumps(figures, indent=2))
-        return
-    for name, value in figures.items():
-        print(f"{name:28} {value:12.3f}")
+    tell(figures, as_json)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ MNIST's shape, for the speed does not depend on what is in them; training and ev
 storing. Without a GPU nothing is measured, and it says so.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from contextlib import contextmanager
 import torch
 
 from sweep import mnist_shaped
+from told import options, tell
 from turncoat.federation.federation import POOLED
 from turncoat.federation.tiles import tile_size
 from turncoat.models import build
@@ -112,27 +111,15 @@ def measure(seeds: int, epochs: int, short: int, device: str = "cuda") -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = options(__doc__)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--short-epochs", type=int, default=10, help="epochs of the comparisons")
     given = parser.parse_args()
     if not torch.cuda.is_available():
-        print(
-            json.dumps({"skipped": "no CUDA device"})
-            if given.json
-            else "skipped: there is no CUDA device here"
-        )
+        tell({"skipped": "no CUDA device"}, given.json)
         return
-    result = measure(given.seeds, given.epochs, given.short_epochs)
-    if given.json:
-        print(json.dumps(result, indent=1))
-        return
-    for name, value in result.items():
-        print(f"{name:32} {value:,.1f}" if isinstance(value, float) else f"{name:32} {value}")
+    tell(measure(given.seeds, given.epochs, given.short_epochs), given.json)
 
 
 if __name__ == "__main__":

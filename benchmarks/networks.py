@@ -7,9 +7,7 @@ perceptron are MNIST's: 784 features, 10 classes, 50 replicas, batches of 64 cut
 The convolutional network has 8 replicas, on images of MNIST's and of CIFAR-10's shape.
 """
 
-import argparse
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator
 
@@ -18,6 +16,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
 
+from told import options, tell
 from turncoat import Recipe, Threat, from_arrays, models
 from turncoat.losses import residual
 from turncoat.models.products import has_bfloat16
@@ -261,19 +260,14 @@ def in_bfloat16(turns: dict[str, float]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = options(__doc__)
     parser.add_argument("--repeats", type=int, default=30)
     given = parser.parse_args()
     figures: dict[str, object] = {"threads": torch.get_num_threads(), **measure(given.repeats, "cpu")}
     if torch.cuda.is_available():
         figures |= {f"cuda_{k}": v for k, v in measure(given.repeats, "cuda").items()}
         figures["cuda_device"] = torch.cuda.get_device_name()
-    if given.json:
-        print(json.dumps(figures, indent=2))
-    else:
-        for name, value in figures.items():
-            print(f"{name:32} {value:10.2f}" if isinstance(value, float) else f"{name:32} {value:>10}")
+    tell(figures, given.json)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,8 @@ The sides of a ratio take turns, and it is the median over the turns, so that ot
 alike. MNIST's figures are left out where it can't be had: turncoat data fetch mnist.
 """
 
-import argparse
 import dataclasses
-import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -31,6 +28,7 @@ from rich.console import Console
 from rich.progress import track
 
 import turncoat
+from told import options, peak_gib, tell
 from turncoat import Recipe, Threat, TurncoatError, models
 from turncoat.planning.course import Course, trajectory
 from turncoat.planning.descent import Search, begin, labels_of, search
@@ -153,28 +151,15 @@ def grid() -> dict[str, float]:
     }
 
 
-def peak_gib() -> float:
-    """The peak memory of this process."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return peak / 2**30
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = options(__doc__)
     parser.add_argument("--grid", action="store_true", help="plan a whole figure in place of the ratios")
     given = parser.parse_args()
     try:
         figures = grid() if given.grid else of_all()
     except TurncoatError as error:
         parser.exit(2, f"{error}\n")
-    if given.json:
-        print(json.dumps(figures, indent=2))
-        return
-    for name, value in figures.items():
-        print(f"{name:32} {value:12.3f}")
+    tell(figures, given.json)
 
 
 if __name__ == "__main__":

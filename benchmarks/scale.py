@@ -11,10 +11,8 @@ All take turns, and ratios are taken within a turn, so that other work on the ma
 are medians over the turns. The clock runs while all workers are at it: a sweep lasts hours, and its start seconds.
 """
 
-import argparse
 import contextlib
 import importlib.util
-import json
 import logging
 import statistics
 import tempfile
@@ -26,6 +24,7 @@ from pathlib import Path
 
 import torch
 
+from told import options, tell
 from turncoat.sweep import on_ray, processes
 from turncoat.sweep.cells import config, key
 from turncoat.sweep.executor import Event, Executor, Job, Pace, here
@@ -146,19 +145,9 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    arguments = parser.parse_args()
+    as_json = options(__doc__).parse_args().json
     warnings.simplefilter("ignore", FutureWarning)  # Ray tells of its own future
-    figures = measure()
-    if arguments.json:
-        print(json.dumps(figures, indent=2))
-        return
-    print(f"digits, softmax regression, stacks of {SIZE} cells, {EPOCHS} epochs")
-    for name, value in figures.items():
-        print(f"{name:32} {value:10,.3f}")
+    tell(measure(), as_json, f"digits, softmax regression, stacks of {SIZE} cells, {EPOCHS} epochs")
 
 
 if __name__ == "__main__":

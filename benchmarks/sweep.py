@@ -14,8 +14,6 @@ of them alike. A replica-step is one mini-batch step of one cell.
 
 import argparse
 import dataclasses
-import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +22,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from told import options, peak_gib, tell
 from turncoat.data.dataset import Dataset
 from turncoat.federation.federation import POOLED
 from turncoat.federation.tiles import tile_size
@@ -31,7 +30,6 @@ from turncoat.models import build
 from turncoat.models import products as of_a_step
 from turncoat.recipe import Recipe
 from turncoat.threat import CLEAN, Threat
-from turncoat.training import blocks
 from turncoat.training.loop import advance, begin_epoch
 from turncoat.training.pooled import attacked_step, plain_step
 from turncoat.training.stack import material, stack_run, tiles
@@ -81,18 +79,13 @@ def stacks(data: Dataset, precision: str = "float32") -> list[tuple[Task, Task]]
 
 def engine(data: Dataset, precision: str = "float32") -> Callable[[], int]:
     """One call takes STEPS steps of every cell."""
-    order = torch.randperm(EXAMPLES)
-    parts = [(honest, start(honest)) for _, honest in stacks(data, precision)]
-    for task, state in parts:
-        begin_epoch(task, state)
+    runs = [(advance(honest, start(honest)), len(honest.threats)) for _, honest in stacks(data, precision)]
 
     def steps() -> int:
-        for task, state in parts:
-            for rows in order[: STEPS * BATCH].view(-1, blocks.steps(task, state), BATCH):
-                if len(rows) == 1:
-                    plain_step(task, state, rows[0])
-                else:
-                    blocks.take(task, state, rows)
+        for run, replicas in runs:
+            taken = 0
+            while taken < STEPS * replicas:  # of all turns together less than an epoch
+                taken += next(run)
         return STEPS * CELLS
 
     return steps
@@ -184,7 +177,7 @@ def train_for_peak() -> None:
     shares = [(i + 1) / 33 for i in range(33)]
     threats = [Threat(write_access=k, local_budget=b) for k in shares for b in (0.1, 0.5, 1.0)]
     train(mnist_shaped(), threats=threats, seeds=[0], recipe=Recipe(epochs=1))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    print(peak_gib())
 
 
 def measure() -> dict[str, float]:
@@ -215,22 +208,14 @@ def measure() -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = options(__doc__)
     parser.add_argument("--peak", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.peak:
         train_for_peak()
         return
-    figures = measure()
-    if arguments.json:
-        print(json.dumps(figures, indent=2))
-        return
-    print(f"softmax regression, {EXAMPLES} x {PIXELS}, {CELLS} cells, batch {BATCH}")
-    for name, value in figures.items():
-        print(f"{name:24} {value:12,.3f}" if value < 1000 else f"{name:24} {value:12,.0f}")
+    head = f"softmax regression, {EXAMPLES} x {PIXELS}, {CELLS} cells, batch {BATCH}"
+    tell(measure(), arguments.json, head)
 
 
 if __name__ == "__main__":
