@@ -86,6 +86,11 @@ def _misfit(
     return None
 
 
+def first_line(error: BaseException) -> str:
+    """An error in one line."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
 def reason(error: BaseException) -> str:
     """The first line of another library's or the user's own exception, as a message quotes it."""
     text = (str(error).strip().splitlines() or [""])[0][: 2 * LONGEST]

@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from turncoat.errors import TurncoatError
+from turncoat.errors import TurncoatError, first_line
 
 DIGITS = 10
 INSTALLED = ("site-packages", "dist-packages")
@@ -113,11 +113,6 @@ def _told_apart(name: str, what: str, returns: str) -> Callable[..., Any]:
     found = _rule(name, what, returns)
     coded(name, what)
     return found
-
-
-def first_line(error: Exception) -> str:
-    """An error in one line."""
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def _sources(start: str) -> dict[str, str]:

@@ -1,7 +1,14 @@
-"""The budget at which a model breaks down."""
+"""Global budgets, and the one at which a model breaks down."""
 
 import math
 from collections.abc import Iterable
+
+import pandas as pd
+
+
+def global_budget(rows: pd.DataFrame) -> pd.Series:
+    """k·b, rounded so that 0.1·0.5 and 0.5·0.1 are one budget."""
+    return (rows["write_access"] * rows["local_budget"]).round(6)
 
 
 def breakdown_budget(

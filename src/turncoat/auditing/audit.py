@@ -18,7 +18,7 @@ from turncoat.auditing.stopping import what_stops_it
 from turncoat.auditing.the_data import the_data
 from turncoat.auditing.the_labels import Rows, check_rows, the_labels
 from turncoat.auditing.whom import whom_it_hits
-from turncoat.data import SCALES, load
+from turncoat.data import SCALES, columns_to_drop, load
 from turncoat.data.dataset import Dataset
 from turncoat.data.tables import read_table
 from turncoat.errors import TurncoatError, known_arguments, shown
@@ -201,8 +201,7 @@ def _read(asked: Asked) -> tuple[list[Dataset], pd.Series | None]:
 
 
 def _with(drop: str | Sequence[str] | None, owner: str | None) -> list[str] | None:
-    names = [part.strip() for part in drop.split(",")] if isinstance(drop, str) else list(drop or ())
-    return [*names, *([owner] if owner is not None else [])] or None
+    return [*columns_to_drop(drop), *([owner] if owner is not None else [])] or None
 
 
 def _costs(path: Path, names: Sequence[str]) -> np.ndarray:

@@ -4,9 +4,9 @@ from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.auditing.attacks import CARELESS, Outcomes, grid, named, strongest, tried
 from turncoat.auditing.pictures import Line, lines
 from turncoat.auditing.setting import NARROW, Setting
-from turncoat.figures.captions import opening
 from turncoat.report.report import Block, Cell, Choice, Column, Section, Table, Text
 from turncoat.threat import CLEAN, Threat
+from turncoat.words import opening
 
 MEASURES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 COSTS = (0.01, 0.05, 0.1)

@@ -61,7 +61,7 @@ def load(
     if not isinstance(fetch, bool):
         raise TurncoatError(f"fetch is {shown(fetch)}, but must be True or False")
     if not isinstance(name, str | Path) or str(name) not in DATASETS:
-        asked = Asked(label, _listed(drop), group, workers_from)
+        asked = Asked(label, columns_to_drop(drop), group, workers_from)
         return _own(_own_path(name), asked, test_share, seed, scale)
     if workers_from is not None:
         raise TurncoatError(
@@ -156,7 +156,7 @@ def _provide(name: str, collection: Collection, fetch: bool) -> None:
     download.fetch_collection(collection, root)
 
 
-def _listed(drop: str | Sequence[str] | None) -> tuple[str, ...]:
+def columns_to_drop(drop: str | Sequence[str] | None) -> tuple[str, ...]:
     """The columns to leave out.
 
     Raises:

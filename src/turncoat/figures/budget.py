@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from turncoat import errors
+from turncoat.analysis.breakdown import global_budget
 from turncoat.figures import captions, cells, lines, style
 from turncoat.figures.cells import Runs
+from turncoat.words import opening
 
 X_LABEL = "global budget k·b (share of all labels)"
 FEWEST = 2  # lone cells that make a line together
@@ -33,7 +35,7 @@ def budget(
     """
     errors.choose(metric, cells.METRICS, "metric")
     runs = cells.read(curves, where, metric)
-    lead = f"{captions.opening(cells.METRICS[metric])} over the global budget, one line per write access k"
+    lead = f"{opening(cells.METRICS[metric])} over the global budget, one line per write access k"
     notes = [] if runs.random.empty else ["Dashed: random flips at the same k and b"]
     text = captions.caption(lead, runs, statistic, [captions.interval(runs, "Bands"), *notes])
     return draw_panels(runs, metric, statistic, "mean", cells.METRICS[metric], text, captioned)
@@ -53,7 +55,7 @@ def draw_panels(
         _draw_goal(ax, runs, goal, metric, statistic, column)
         ax.set_title(f"{goal} ({runs.attack})", loc="left")
         ax.set_ylabel(y_label)
-    style.budget_axis(axes[0], cells.global_budget(runs.attacked).unique().tolist())
+    style.budget_axis(axes[0], global_budget(runs.attacked).unique().tolist())
     chance = runs.value("chance") if metric == "accuracy" and column == "mean" else None
     for ax in axes:
         style.levels(ax, cells.clean_value(runs, metric, statistic, column), chance)

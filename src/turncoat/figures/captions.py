@@ -41,11 +41,6 @@ def bold(runs: Runs) -> str:
     return f"Bold: {INTERVAL} leaves out 0" if runs.rows["seed"].nunique() > 1 else NO_INTERVAL
 
 
-def opening(name: str) -> str:
-    """A name as the first words of a sentence; the rest keeps its capitals, as in macro F1."""
-    return name[:1].upper() + name[1:]
-
-
 def sentences(parts: Sequence[str]) -> str:
     """The parts that are not empty, each with a full stop."""
     return " ".join(part.rstrip(".") + "." for part in parts if part)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from turncoat import errors
 from turncoat.analysis import pairs
+from turncoat.analysis.breakdown import global_budget
 from turncoat.analysis.reached import reached
 from turncoat.analysis.strongest import strongest_rows
 from turncoat.attack.names import STRONGEST
@@ -232,11 +233,6 @@ def clean_value(runs: Runs, metric: str, statistic: str, column: str = "mean") -
         return None
     values = per_seed(runs.clean, metric, statistic, ["write_access"])
     return float(over_seeds(values, ["write_access"])[column].iloc[0])
-
-
-def global_budget(rows: pd.DataFrame) -> pd.Series:
-    """k·b, rounded so that 0.1·0.5 and 0.5·0.1 are one budget."""
-    return (rows["write_access"] * rows["local_budget"]).round(6)
 
 
 def _one_run_each(rows: pd.DataFrame, apart: Sequence[str]) -> pd.DataFrame:

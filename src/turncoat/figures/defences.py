@@ -13,6 +13,7 @@ from turncoat import errors
 from turncoat.analysis import pairs
 from turncoat.figures import captions, cells, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
+from turncoat.words import opening
 
 NONE = "none"
 PRICE = "price"
@@ -93,7 +94,7 @@ def _caption(rows: pd.DataFrame, metric: str, statistic: str) -> str:
         for n, c in zip("kb", cells.AXES, strict=True)
     ]
     parts = [
-        f"{captions.opening(cells.METRICS[metric])} (%) of every defence under every attack, {', '.join(budget)}",
+        f"{opening(cells.METRICS[metric])} (%) of every defence under every attack, {', '.join(budget)}",
         captions.setting(rows.assign(defence=NONE)),
         captions.statistic_text(rows, statistic),
     ]

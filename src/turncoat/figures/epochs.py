@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from turncoat import errors
+from turncoat.analysis.breakdown import global_budget
 from turncoat.figures import captions, cells, grid, lines, style
 from turncoat.figures.cells import Runs
+from turncoat.words import opening
 
 IN_PANEL = 5  # more lines than that are split over two panels
 IN_COLUMN = 3  # more panels than that stand in two columns
@@ -38,7 +40,7 @@ def epochs(
     shown = [(budget, goal, ks) for budget in chosen for goal, ks in _panels(runs, budget)]
     accesses = sorted({k for _, _, ks in shown for k in ks})
     text = captions.caption(
-        f"{captions.opening(cells.METRICS[metric])} over epochs at k·b = {', '.join(f'{b:g}' for b in chosen)}",
+        f"{opening(cells.METRICS[metric])} over epochs at k·b = {', '.join(f'{b:g}' for b in chosen)}",
         runs,
         None,
         [captions.interval(runs, "Lines: mean over seeds; bands")],
@@ -62,7 +64,7 @@ def epochs(
 
 def _chosen(runs: Runs, budgets: float | Sequence[float] | None) -> list[float]:
     pairs = runs.attacked[cells.AXES].drop_duplicates()
-    there = cells.global_budget(pairs).value_counts()
+    there = global_budget(pairs).value_counts()
     if budgets is None:
         return [float(min(there[there == there.max()].index))]
     found = []
@@ -79,7 +81,7 @@ def _panels(runs: Runs, budget: float) -> Iterator[tuple[str, list[float]]]:
     """Goals, each with its write accesses; many are split in two, small ones first."""
     for goal in runs.goals:
         rows = runs.of(goal)
-        ks = sorted(rows[cells.global_budget(rows) == budget]["write_access"].unique().tolist())
+        ks = sorted(rows[global_budget(rows) == budget]["write_access"].unique().tolist())
         half = -(-len(ks) // 2) if len(ks) > IN_PANEL else len(ks)
         for part in (ks[:half], ks[half:]):
             if part:
@@ -98,7 +100,7 @@ def _draw_panel(
     colours = style.access_colours(accesses)
     for k in ks:
         for rows, is_random in ((runs.random, True), (runs.of(goal), False)):
-            rows = rows[(rows["write_access"] == k) & (cells.global_budget(rows) == budget)]
+            rows = rows[(rows["write_access"] == k) & (global_budget(rows) == budget)]
             if rows.empty:
                 continue
             table = _over_epochs(rows, metric, last)

@@ -13,6 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from turncoat import errors
 from turncoat.figures import captions, cells, grid, style
 from turncoat.figures.cells import Runs
+from turncoat.words import opening
 
 COLOURS = "viridis"
 
@@ -37,7 +38,7 @@ def heatmap(
     clean = cells.clean_value(runs, metric, statistic)
     chance = runs.value("chance") if metric == "accuracy" else None
     text = captions.caption(
-        f"{captions.opening(cells.METRICS[metric])} (%) over write access k and local budget b",
+        f"{opening(cells.METRICS[metric])} (%) over write access k and local budget b",
         runs,
         statistic,
     )

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from turncoat import errors
 from turncoat.figures import captions, cells, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
+from turncoat.words import opening
 
 
 def matrix(
@@ -73,7 +74,7 @@ def _caption(rows: pd.DataFrame, clean: pd.Series, metric: str, statistic: str) 
         for n, c in zip("kb", cells.AXES, strict=True)
     ]
     parts = [
-        f"{captions.opening(cells.METRICS[metric])} (%) of every attack against every aggregator, {', '.join(budget)}"
+        f"{opening(cells.METRICS[metric])} (%) of every attack against every aggregator, {', '.join(budget)}"
     ]
     parts += [captions.setting(rows), captions.statistic_text(rows, statistic)]
     if clean.isna().any():

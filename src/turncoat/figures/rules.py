@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from turncoat import errors
 from turncoat.figures import captions, cells, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
+from turncoat.words import opening
 
 WHEN = ("schedule", "last_rounds")  # a rule's rows are told apart by these too
 
@@ -78,7 +79,7 @@ def _budgets(attacked: pd.DataFrame) -> pd.Series:
 
 def _caption(rows: pd.DataFrame, metric: str, statistic: str) -> str:
     parts = [
-        f"{captions.opening(cells.METRICS[metric])} (%) under every rule, the least of each budget bold",
+        f"{opening(cells.METRICS[metric])} (%) under every rule, the least of each budget bold",
         captions.setting(rows),
         captions.statistic_text(rows, statistic),
     ]

@@ -12,8 +12,8 @@ from typing import Any
 from torch import nn
 
 from turncoat.data.dataset import Dataset
-from turncoat.errors import TurncoatError
-from turncoat.own_code import first_line, imported
+from turncoat.errors import TurncoatError, first_line
+from turncoat.own_code import imported
 
 
 def factory(name: str, data: Dataset) -> Callable[[], nn.Module]:

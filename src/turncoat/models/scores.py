@@ -15,7 +15,7 @@ from torch.func import jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from turncoat.direction import Params
-from turncoat.errors import TurncoatError
+from turncoat.errors import TurncoatError, first_line
 from turncoat.models.criterion import Loss
 from turncoat.models.known_losses import criterion
 
@@ -72,7 +72,7 @@ def directional(
         if not lacks_forward_mode(error):
             raise
         raise TurncoatError(
-            f"an operation of the model has no forward-mode derivative ({_line(error)}): write it in plain"
+            f"an operation of the model has no forward-mode derivative ({first_line(error)}): write it in plain"
             " operations (attention as matrix products), or use selection 'last_layer'"
         ) from error
     return logits, tangent
@@ -135,7 +135,3 @@ def _scores(
     logits, tangent = directional(logits_fn, params, x, direction)
     check_logits(logits, len(x))
     return tangent if loss is None else criterion(loss, logits.shape[1], logits).scores(logits, tangent)
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]

@@ -6,6 +6,7 @@ from typing import cast
 
 import pandas as pd
 
+from turncoat.analysis.breakdown import global_budget
 from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.reproduce import evidence
 
@@ -88,11 +89,6 @@ def random_in(setting: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     return attacked(setting, RANDOM).merge(cells[CELL].drop_duplicates(), on=CELL)
 
 
-def budget(rows: pd.DataFrame) -> pd.Series:
-    """k·b, rounded so that equal budgets are equal."""
-    return (rows["write_access"] * rows["local_budget"]).round(6)
-
-
 def harmed(rows: pd.DataFrame, statistic: str) -> pd.DataFrame:
     """The rows with their ``harm``, accuracy of the clean run of the same seed minus theirs, where it is known."""
     return rows.assign(harm=evidence.harms(rows, statistic)).dropna(subset=["harm"])
@@ -117,7 +113,7 @@ def pairs_of_equal_budget(rows: pd.DataFrame) -> list[tuple[tuple[float, float],
     """Pairs of cells (k, b) of equal k·b, the one with the smaller k first."""
     cells = rows[CELL].drop_duplicates()
     found = []
-    for _, group in cells.assign(budget=budget(cells)).sort_values("write_access").groupby("budget"):
+    for _, group in cells.assign(budget=global_budget(cells)).sort_values("write_access").groupby("budget"):
         alike = [(float(k), float(b)) for k, b in group[CELL].to_numpy()]
         found += list(itertools.combinations(alike, 2))
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from turncoat.analysis.breakdown import global_budget
 from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.reproduce.judging import PERCENT, POINTS, Finding, Part
 from turncoat.reproduce.measures import (
@@ -18,7 +19,6 @@ from turncoat.reproduce.measures import (
     RANDOM,
     attacked,
     band_words,
-    budget,
     by_seed,
     cell_text,
     cells_of,
@@ -45,7 +45,7 @@ def tenth_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 1."""
     setting = harmed(usual(points, "mnist-01"), statistic)
     rows = attacked(setting)
-    rows = rows[budget(rows) == TENTH_PERCENT]
+    rows = rows[global_budget(rows) == TENTH_PERCENT]
     if rows.empty:
         return None
     whole = complete(wide_of(rows["harm"], rows, [*CELL, "goal"]))
@@ -70,7 +70,7 @@ def random_level(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 2."""
     setting = usual(points, "mnist-01")
     rows = attacked(setting)
-    rows = rows[budget(rows) == QUARTER]
+    rows = rows[global_budget(rows) == QUARTER]
     if rows.empty:
         return None
     name = f"accuracy.{statistic}"
@@ -100,7 +100,7 @@ def five_percent(points: pd.DataFrame, statistic: str) -> Finding | None:
     """Claim 3."""
     setting = harmed(usual(points, "mnist"), statistic)
     rows = attacked(setting)
-    rows = rows[budget(rows) == TWENTIETH]
+    rows = rows[global_budget(rows) == TWENTIETH]
     if rows.empty:
         return None
     parts = []
@@ -174,12 +174,12 @@ def carries_over(points: pd.DataFrame, statistic: str) -> Finding | None:
         if rows.empty:
             parts.append(Part(f"{dataset} {model}", None, note="not measured"))
             continue
-        rows = rows[budget(rows) == budget(rows).max()]
+        rows = rows[global_budget(rows) == global_budget(rows).max()]
         rows = rows[rows["write_access"] == rows["write_access"].max()]
         found = mean_of(rows["harm"])
         holds = True if found.mean >= POINT and found.above else None
         holds = False if found.high < POINT else holds
-        note = f"at k·b = {budget(rows).iloc[0]:g}"
+        note = f"at k·b = {global_budget(rows).iloc[0]:g}"
         parts.append(
             Part(f"{dataset} {model}", holds, found, _random_too(setting, rows), POINTS, found.n, note)
         )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from turncoat.analysis.breakdown import global_budget
 from turncoat.analysis.estimate import Estimate, estimate, jackknifed
 from turncoat.analysis.pairs import minus
 from turncoat.reproduce.judging import POINTS, SHARE, Finding, Part
@@ -21,7 +22,6 @@ from turncoat.reproduce.measures import (
     POINT,
     PRINTED,
     RANDOM,
-    budget,
     complete,
     harmed,
     wide_of,
@@ -80,7 +80,7 @@ def beats_random(points: pd.DataFrame, statistic: str) -> Finding | None:
     From half of the labels on, random flips of two classes teach the opposite: no attack beats that.
     """
     rows = points[(points["write_access"] > 0) & (points["workers"] == 0)]
-    rows = harmed(rows[(budget(rows) < HALF) | (rows["dataset"] != "mnist-01")], statistic)
+    rows = harmed(rows[(global_budget(rows) < HALF) | (rows["dataset"] != "mnist-01")], statistic)
     random = rows[rows["selection"] == RANDOM]
     setting = ["dataset", "model", "optimizer", "patience", "epochs"]
     parts = []
