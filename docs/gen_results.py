@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from turncoat.analysis.breakdown import global_budget
 from turncoat.analysis.estimate import Estimate, estimate
 from turncoat.analysis.pairs import difference
 from turncoat.reproduce import extracts, measures, ratios
@@ -94,7 +95,7 @@ def under(rows: pd.DataFrame, given: Mapping[str, str]) -> pd.DataFrame:
     if "upto" in given:
         found = found[found["write_access"] <= float(given["upto"]) + 1e-9]
     if "kb" in given:
-        found = found[measures.budget(found) == float(given["kb"])]
+        found = found[global_budget(found) == float(given["kb"])]
     if found.empty:
         raise LookupError(f"no runs of {dict(given)}")
     return found

@@ -32,9 +32,10 @@ def check_installed() -> None:
 
 def trusted(labels: Integer[Tensor, "n r"], out_of_fold: OutOfFold) -> Bool[Tensor, "n r"]:
     """Which labels confident learning does not take for wrong, per replica."""
-    chances = out_of_fold(labels).double().numpy()
-    issues = [label_issues(own.numpy(), chance) for own, chance in zip(labels.T, chances, strict=True)]
-    return torch.from_numpy(~np.stack(issues, 1))
+    chances = out_of_fold(labels).double().numpy(force=True)
+    given = labels.T.numpy(force=True)
+    issues = [label_issues(own, chance) for own, chance in zip(given, chances, strict=True)]
+    return torch.from_numpy(~np.stack(issues, 1)).to(labels.device)
 
 
 def label_issues(
