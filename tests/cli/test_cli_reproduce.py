@@ -1,13 +1,12 @@
 """``turncoat reproduce``: artefacts, extracts and claims from the command line."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from cli_said import Turncoat
 
-from turncoat.data import status
+from real_data import is_there
 from turncoat.models import products
 from turncoat.reproduce import plan
 from turncoat.reproduce.artefacts import ARTEFACTS
@@ -16,9 +15,7 @@ from turncoat.reproduce.plan import Wanted
 from turncoat.sweep.store import open_store
 
 needs_mnist = pytest.mark.skipif(
-    "TURNCOAT_DATA" not in os.environ
-    or any(row.name == "mnist-01" and row.present < row.files for row in status()),
-    reason="TURNCOAT_DATA is not set, or lacks files of MNIST",
+    not is_there("mnist-01"), reason="TURNCOAT_DATA is not set, or lacks files of MNIST"
 )
 SVG = ("--format", "svg")  # a .pdf takes longest, for its fonts
 SMALL = ("--quick", "--scale", "unit", "--epochs", "1", "--seeds", "1")

@@ -1,19 +1,15 @@
 """The official files themselves, where TURNCOAT_DATA has them."""
 
-import os
-
 import pytest
 import torch
 
-from turncoat.data import catalogue, load, status, verify
+from real_data import is_there
+from turncoat.data import catalogue, load, verify
 
 
 def needs(name):
-    if "TURNCOAT_DATA" not in os.environ:
-        pytest.skip("TURNCOAT_DATA is not set")
-    row = next(row for row in status() if row.name == name)
-    if row.present < row.files:
-        pytest.skip(f"TURNCOAT_DATA lacks files of {name}")
+    if not is_there(name):
+        pytest.skip(f"TURNCOAT_DATA is not set, or lacks files of {name}")
 
 
 @pytest.mark.parametrize(
