@@ -110,8 +110,10 @@ def _as_measured(asked: Experiment, known: Known) -> Experiment:
     first = dataclasses.replace(asked, seeds=asked.seeds[:1])  # to look up all seeds takes long
     found = {}
     for epochs in (full, *sorted(known.lengths - {full}, reverse=True)):
-        one = experiment.cells(_with(first, epochs=(epochs,)))
-        found[epochs] = sum(cell.threat.write_access > 0 and key(cell) in known.keys for cell in one)
+        one = [c for c in experiment.cells(_with(first, epochs=(epochs,))) if c.threat.write_access > 0]
+        found[epochs] = sum(key(cell) in known.keys for cell in one)
+        if found[epochs] == len(one):  # no other can have more
+            break
     most = max(found, key=lambda epochs: found[epochs])
     return _with(asked, epochs=(most,)) if found[most] else asked
 
