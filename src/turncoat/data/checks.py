@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from turncoat.errors import TurncoatError, shown
+from turncoat.errors import LARGEST, TurncoatError, shown
 
 TOO_LARGE = "{what}: label {label} is no class; labels must be integers 0..C-1: renumber them"
-LARGEST = 1e15  # of a feature; sums of its squares stay far below what float32 holds
 
 
 def require_finite(x: np.ndarray | Tensor, what: str) -> None:
@@ -111,9 +110,10 @@ def _of_one_kind(array: np.ndarray, what: str) -> np.ndarray:
                 f"{what}: label {shown(value)} in row {row} (counted from 0) is of type {type(value).__name__}, but"
                 " labels must be all strings or all integers"
             )
-    if first is int and (largest := max(array, key=abs)) and abs(largest) > np.iinfo(np.int64).max:
-        raise TurncoatError(TOO_LARGE.format(what=what, label=largest))
-    return array.astype(first)
+    try:
+        return array.astype(first)
+    except OverflowError as error:
+        raise TurncoatError(TOO_LARGE.format(what=what, label=max(array, key=abs))) from error
 
 
 def require_part(what: str, x: Tensor, y: Tensor, shape: tuple[int, ...], classes: int) -> None:

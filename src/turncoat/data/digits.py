@@ -10,12 +10,11 @@ import numpy as np
 
 from turncoat.data.source import Source
 
-# The set has no official test part: a fifth is held out, stratified, by seed 0.
 FILE = "digits.npz"
 
 
 def read() -> Source:
-    """Return the digits with a fifth of each class held out; values are 0 to 16."""
+    """Return the digits with a fifth of each class held out, always the same one; values are 0 to 16."""
     with files("turncoat.data").joinpath(FILE).open("rb") as file:
         held = np.load(file, allow_pickle=False)
         x, x_test = held["x"], held["x_test"]

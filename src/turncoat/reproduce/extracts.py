@@ -1,6 +1,5 @@
 """Evidence as files small enough to be committed: two Parquet tables, and what computed them."""
 
-import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -101,7 +100,7 @@ def _rows(points: pd.DataFrame) -> list[dict[str, Any]]:
 def _with_keys(curves: pd.DataFrame) -> pd.DataFrame:
     """Keys by the first row of each cell: its rows follow one another from epoch 1 on."""
     starts = curves["epoch"] == 1
-    cells = [dataclasses.replace(cell_of(flat), seed=0) for flat in _rows(curves[starts])]
+    cells = [cell_of(flat).with_seed(0) for flat in _rows(curves[starts])]
     keys = pd.Series([key(cell) for cell in cells], dtype=object)
     number = (starts.cumsum() - 1).to_numpy()
     return curves.assign(key=keys.iloc[number].to_numpy() if len(curves) else [])[[*LONG, "key"]]

@@ -99,7 +99,7 @@ def _by_setting(records: list[Record]) -> list[list[Record]]:
     """Records of one problem, recipe and federation together, wherever their columns stand."""
     found: dict[Cell, list[Record]] = {}
     for record in sorted(records, key=_order):
-        cell = dataclasses.replace(from_config(record.config), seed=0)
+        cell = from_config(record.config).with_seed(0)
         found.setdefault(clean_twin(cell), []).append(record)
     return list(found.values())
 

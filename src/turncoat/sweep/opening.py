@@ -30,9 +30,7 @@ def telling(path: Path) -> Iterator[None]:
         if "full" in reason or "disk I/O" in reason:
             reason += "; make room, then run the same command again: what was written is safe"
         elif "malformed" in reason:
-            reason += (
-                ": the file is damaged, as by a copy that was cut off; copy it again, or name another --store"
-            )
+            reason += ": was it copied only in part? copy it again, or name another --store"
         elif "locked" in reason:
             reason += f" by another program for {BUSY:.0f} seconds; try again when it is done"
         elif "readonly" in reason or "unable to open" in reason:
