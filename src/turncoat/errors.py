@@ -15,7 +15,9 @@ Call = TypeVar("Call", bound=Callable[..., Any])
 _OURS = ("turncoat", "jaxtyping", "beartype")  # packages whose lines are not the user's
 LONGEST = 80  # characters of a value that a message shows
 
-LARGEST = 1e15  # of a setting or a feature: products of both, and sums of squares, stay within what float32 holds
+LARGEST = (
+    1e15  # of a setting or a feature: products of both, and sums of squares, stay within what float32 holds
+)
 
 
 class TurncoatError(ValueError):

@@ -60,7 +60,7 @@ def figure(
     path = check_picture(output or f"{name}.png")
     refuse_unreadable(store)
     from turncoat.figures import FIGURES, check, draw
-    from turncoat.figures.cells import MEASURED
+    from turncoat.figures.chosen import MEASURED
 
     spec = FIGURES[name]
     curves = read(store, spec.reads)

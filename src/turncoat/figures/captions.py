@@ -7,7 +7,7 @@ import pandas as pd
 from turncoat.analysis.reached import SPOKEN, reached
 from turncoat.analysis.skill import NO_SKILL, lacks_skill
 from turncoat.attack.names import STRONGEST
-from turncoat.figures import cells
+from turncoat.figures import cells, chosen
 from turncoat.figures.cells import Runs
 from turncoat.training.stability import UNSTABLE_STEP
 from turncoat.words import counted
@@ -84,7 +84,7 @@ def setting(rows: pd.DataFrame) -> str:
 
 def statistic_text(rows: pd.DataFrame, statistic: str | None) -> str:
     """Number of seeds and the statistic."""
-    cell = [c for c in (*cells.CELL, *cells.FEDERATION, "attack") if c in rows]
+    cell = [c for c in (*chosen.CELL, *chosen.FEDERATION, "attack") if c in rows]
     counts = rows["seeds"] if "seeds" in rows else rows.groupby(cell, dropna=False)["seed"].nunique()
     low, high = int(counts.min()), int(counts.max())
     seeds = counted(high, "seed") if low == high else f"{low} to {high} seeds"
@@ -104,7 +104,7 @@ def attack(runs: Runs) -> str:
 
 def beside(runs: Runs) -> str:
     """Whether random flips at the same budget are drawn too."""
-    if runs.attack == cells.RANDOM:
+    if runs.attack == chosen.RANDOM:
         return "The attack is random flips alone"
     if runs.random.empty:
         return "Random flips at the same budget are missing from these results"
@@ -136,7 +136,7 @@ def _unskilled(rows: pd.DataFrame) -> bool:
     if not {"accuracy", "chance", "write_access", "seed", "epoch"} <= set(rows.columns):
         return False
     clean = rows[(rows["write_access"] == 0) & rows["chance"].notna()]
-    setting = [c for c in (*cells.SETTING, *cells.FEDERATION) if c in clean]
+    setting = [c for c in (*chosen.SETTING, *chosen.FEDERATION) if c in clean]
     groups = clean.groupby(setting, dropna=False) if setting else [((), clean)]
     return any(
         lacks_skill(

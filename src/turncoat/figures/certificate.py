@@ -12,7 +12,7 @@ from turncoat.certificates.certificate import Certificate
 from turncoat.certificates.certify import certify, hold
 from turncoat.certificates.seen_from_above import budgets, undefended, voters_attacked
 from turncoat.data.dataset import Dataset
-from turncoat.figures import captions, cells, style
+from turncoat.figures import captions, chosen, style
 from turncoat.sweep.cells import COLUMNS, Cell, from_config
 from turncoat.sweep.prepared import checked
 
@@ -52,7 +52,7 @@ def certified_anew(
     Raises:
         TurncoatError: if the cells are of several data sets or models, or if the data can't be had as they were.
     """
-    problems = {(c.problem, c.fingerprint) for c in _cells(cells.keep(curves, where))}
+    problems = {(c.problem, c.fingerprint) for c in _cells(chosen.keep(curves, where))}
     if len(problems) > 1:
         told = sorted(f"{p.dataset} ({p.scale}), {p.model}" for p, _ in problems)
         raise errors.TurncoatError(

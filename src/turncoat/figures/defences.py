@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from turncoat import errors
 from turncoat.analysis import pairs
-from turncoat.figures import captions, cells, grid, style, versus
+from turncoat.figures import captions, cells, chosen, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
 from turncoat.words import opening
 
@@ -36,8 +36,8 @@ def defences(
         TurncoatError: for rows that mix settings, or budgets, or have no column ``defence``.
     """
     errors.choose(metric, cells.SHARES, "metric of defences")
-    cells.need(curves, ["defence"])
-    rows = cells.one_setting(curves, where, metric, ("defence", "selection", *cells.BLIND))
+    chosen.need(curves, ["defence"])
+    rows = chosen.one_setting(curves, where, metric, ("defence", "selection", *chosen.BLIND))
     rows = rows.assign(column=versus.columns(rows, "selection"))
     table = versus.table(rows, metric, statistic, "defence")
     clean = versus.clean(rows, metric, statistic, "defence")
@@ -102,6 +102,6 @@ def _caption(rows: pd.DataFrame, metric: str, statistic: str) -> str:
         parts.append("Price: points that a defence costs where nobody attacks")
     if "aware" in rows and attacked["aware"].astype(bool).any():
         parts.append("Aware: the attacker tries its flips against the defence")
-    if (attacked["selection"] != cells.RANDOM).all():
+    if (attacked["selection"] != chosen.RANDOM).all():
         parts.append("Random flips at the same budget are missing from these results")
     return captions.sentences([*parts, *captions.warnings(rows)])

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from turncoat import errors
-from turncoat.figures import captions, cells, grid, style, versus
+from turncoat.figures import captions, cells, chosen, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
 from turncoat.words import opening
 
@@ -33,9 +33,9 @@ def matrix(
         TurncoatError: for rows that mix settings, or budgets, or have no column ``aggregator``.
     """
     errors.choose(metric, cells.SHARES, "metric of a matrix")
-    cells.need(curves, ["aggregator"])
+    chosen.need(curves, ["aggregator"])
     name = "attack" if "attack" in curves else "selection"
-    rows = cells.one_setting(curves, where, metric, ("aggregator", name, *cells.BLIND))
+    rows = chosen.one_setting(curves, where, metric, ("aggregator", name, *chosen.BLIND))
     rows = rows.assign(column=versus.columns(rows, name))
     table = versus.table(rows, metric, statistic, "aggregator")
     clean = versus.clean(rows, metric, statistic, "aggregator")
@@ -79,6 +79,6 @@ def _caption(rows: pd.DataFrame, clean: pd.Series, metric: str, statistic: str) 
     parts += [captions.setting(rows), captions.statistic_text(rows, statistic)]
     if clean.isna().any():
         parts.append("Clean runs are missing for some aggregators")
-    if (attacked["selection"] != cells.RANDOM).all():
+    if (attacked["selection"] != chosen.RANDOM).all():
         parts.append("Random flips at the same budget are missing from these results")
     return captions.sentences([*parts, *captions.warnings(rows)])

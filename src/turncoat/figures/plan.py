@@ -16,7 +16,7 @@ from turncoat import errors
 from turncoat.analysis.planned import plan as make
 from turncoat.attack.names import PLANS
 from turncoat.data.dataset import Dataset
-from turncoat.figures import captions, cells, grid, style
+from turncoat.figures import captions, chosen, grid, style
 from turncoat.planning.plan import Plan
 from turncoat.planning.planner import TRIED
 from turncoat.sweep.cells import COLUMNS, Cell, config, from_config
@@ -44,7 +44,7 @@ def planned_anew(curves: pd.DataFrame, where: Mapping[str, object] | None, progr
         TurncoatError: if there is no such cell, several that differ in more than the seed, one in a federation, or
             if its data can't be had as they were.
     """
-    cell = _planned_cell(cells.keep(curves, where))
+    cell = _planned_cell(chosen.keep(curves, where))
     if cell.federation.workers:
         raise errors.TurncoatError(
             "figure 'plan' shows plans of pooled training, but these cells are a federation's: choose others with"
@@ -90,7 +90,7 @@ def _planned_cell(rows: pd.DataFrame) -> Cell:
     own = own[list(COLUMNS)].drop_duplicates().sort_values("seed")
     several = {name: own[name].dropna().unique().tolist() for name in COLUMNS if name != "seed"}
     if several := {name: sorted(values, key=str) for name, values in several.items() if len(values) > 1}:
-        raise cells.mixed(several)
+        raise chosen.mixed(several)
     first = own.iloc[:1].astype(object).to_dict("records")[0]
     return from_config({str(name): None if pd.isna(value) else value for name, value in first.items()})
 

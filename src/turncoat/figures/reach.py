@@ -13,7 +13,7 @@ from turncoat.analysis.estimate import estimate
 from turncoat.analysis.nearness import nearness
 from turncoat.attack.names import IMITATE, PLANNED
 from turncoat.federation.names import IMITATED, imitated
-from turncoat.figures import captions, cells, style
+from turncoat.figures import captions, cells, chosen, style
 from turncoat.sweep.cells import COLUMNS, Cell, from_config
 from turncoat.sweep.prepared import checked
 
@@ -46,7 +46,7 @@ def near_anew(
             the cells are of several settings.
     """
     shares = errors.shares(budgets, "budget")
-    rows = cells.keep(curves, where)
+    rows = chosen.keep(curves, where)
     named = rows["selection"].map(lambda name: name if name in IMITATED else imitated_or_none(name))
     own = rows[(rows["workers"] > 0) & (rows["hostile"] > 0) & named.notna() & (rows["write_access"] > 0)]
     if own.empty:
@@ -55,11 +55,11 @@ def near_anew(
             f' hostile and selection = ["sign_flip", "{IMITATE}:sign_flip"]'
         )
     settings = [
-        c for c in (*cells.SETTING, *cells.FEDERATION) if c in own and c not in ("partition", "aggregator")
+        c for c in (*chosen.SETTING, *chosen.FEDERATION) if c in own and c not in ("partition", "aggregator")
     ]
     several = {c: sorted(own[c].dropna().unique().tolist(), key=str) for c in settings}
     if several := {c: values for c, values in several.items() if len(values) > 1}:
-        raise cells.mixed(several)
+        raise chosen.mixed(several)
     attacks = [name for name in IMITATED if name in set(named.dropna())]
     trained = _trainings(own)
     parts = []
@@ -98,7 +98,7 @@ def _harm(rows: pd.DataFrame) -> pd.DataFrame:
     both = lost.merge(clean, on=[*by, "seed"], suffixes=("", ".clean"))
     attack = both["selection"].map(lambda name: imitated_or_none(name) or name)
     kind = both["selection"].map(lambda name: KINDS[1] if imitated_or_none(name) else KINDS[0])
-    plain = both["selection"].isin((PLANNED, cells.RANDOM))
+    plain = both["selection"].isin((PLANNED, chosen.RANDOM))
     return both.assign(
         value=both["value.clean"] - both["value"],
         attack=attack.where(~plain, ""),
@@ -163,7 +163,7 @@ def _bars(ax: Axes, rows: pd.DataFrame, attacks: Sequence[str]) -> None:
             places, [100 * one.mean for one in found], 0.38, color=style.GREY if not number else style.BLUE,
             label=kind, gid=f"harm {kind}", yerr=[low, high], error_kw={"linewidth": 0.7},
         )  # fmt: skip
-    for kind, dashes in ((PLANNED, "-"), (cells.RANDOM, style.DASHED)):
+    for kind, dashes in ((PLANNED, "-"), (chosen.RANDOM, style.DASHED)):
         level = estimate(_means(rows[rows["kind"] == kind]))
         if level.n:
             ax.axhline(

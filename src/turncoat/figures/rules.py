@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from turncoat import errors
-from turncoat.figures import captions, cells, grid, style, versus
+from turncoat.figures import captions, cells, chosen, grid, style, versus
 from turncoat.figures.heatmap import COLOURS, colour_bar
 from turncoat.words import opening
 
@@ -31,8 +31,8 @@ def rules(
         TurncoatError: for rows that mix settings, or a metric that is no share.
     """
     errors.choose(metric, cells.SHARES, "metric of rules")
-    apart = [column for column in ("selection", *WHEN, *cells.BLIND) if column in curves]
-    rows = cells.one_setting(curves, where, metric, apart)
+    apart = [column for column in ("selection", *WHEN, *chosen.BLIND) if column in curves]
+    rows = chosen.one_setting(curves, where, metric, apart)
     attacked = rows[rows["write_access"] > 0]
     if attacked.empty:
         raise errors.TurncoatError("nothing to draw: there are only clean runs, no attacked ones")
@@ -83,6 +83,6 @@ def _caption(rows: pd.DataFrame, metric: str, statistic: str) -> str:
         captions.setting(rows),
         captions.statistic_text(rows, statistic),
     ]
-    if (rows.loc[rows["write_access"] > 0, "selection"] != cells.RANDOM).all():
+    if (rows.loc[rows["write_access"] > 0, "selection"] != chosen.RANDOM).all():
         parts.append("Random flips at the same budget are missing from these results")
     return captions.sentences([*parts, *captions.warnings(rows)])

@@ -9,7 +9,7 @@ from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
 
 from turncoat import errors
-from turncoat.figures import cells, grid, style
+from turncoat.figures import cells, chosen, grid, style
 
 CLEAN = "clean"
 TRIANGLE, DOT = ">", "o"
@@ -42,7 +42,7 @@ def table(rows: pd.DataFrame, metric: str, statistic: str, of: str) -> pd.DataFr
         "local_budget": attacked.groupby(by)["local_budget"].nunique().max() > 1,  # some attacks have none
     }
     if mixed := {c: sorted(attacked[c].unique().tolist()) for c in cells.AXES if several[c]}:
-        raise cells.mixed(mixed)
+        raise chosen.mixed(mixed)
     found = cells.over_seeds(cells.per_seed(attacked, metric, statistic, by), by)
     rules, attacks = rows[of].dropna().unique(), attacked["column"].unique()
     wide = found.pivot(index=of, columns="column", values="mean")

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from turncoat import errors
 from turncoat.analysis.estimate import estimate
-from turncoat.figures import captions, cells, style
+from turncoat.figures import captions, chosen, style
 from turncoat.words import counted
 
 COLUMNS = ("round", "worker", "is_hostile", "norm", "cosine")
@@ -67,14 +67,14 @@ def _auc(runs: Sequence[pd.DataFrame], sign: str) -> float:
 
 def _checked(messages: pd.DataFrame, where: Mapping[str, object] | None) -> tuple[pd.DataFrame, int]:
     """The rows to draw, and how many messages were left out because they are not finite."""
-    cells.need(messages, COLUMNS)
-    rows = cells.keep(messages, where, compared=False)
+    chosen.need(messages, COLUMNS)
+    rows = chosen.keep(messages, where, compared=False)
     if "write_access" in rows and (rows["write_access"] > 0).any():
         rows = rows[rows["write_access"] > 0]
-    settings = [c for c in (*cells.SETTING, *cells.FEDERATION, *cells.CELL, *cells.HOW) if c in rows]
+    settings = [c for c in (*chosen.SETTING, *chosen.FEDERATION, *chosen.CELL, *chosen.HOW) if c in rows]
     several = {c: sorted(rows[c].dropna().unique().tolist(), key=str) for c in settings}
     if several := {c: values for c, values in several.items() if len(values) > 1}:
-        raise cells.mixed(several)
+        raise chosen.mixed(several)
     good = np.isfinite(rows[["norm", "cosine"]].to_numpy(dtype=float)).all(1)
     kinds = (
         rows[good].groupby("seed")["is_hostile"]
@@ -96,10 +96,10 @@ def _histogram(ax: Axes, values: np.ndarray, hostile: np.ndarray, spans_orders: 
     else:
         edge = 0.0 if high > low else 0.01 * max(abs(high), 1.0)
         edges = np.linspace(low - edge, high + edge, BINS + 1)
-    for (name, colour, hatch), chosen in zip(SIDES, (~hostile, hostile), strict=True):
-        share = np.full(int(chosen.sum()), 1 / chosen.sum())
+    for (name, colour, hatch), side in zip(SIDES, (~hostile, hostile), strict=True):
+        share = np.full(int(side.sum()), 1 / side.sum())
         ax.hist(
-            values[chosen],
+            values[side],
             bins=edges.tolist(),
             weights=share,
             histtype="stepfilled",
@@ -110,7 +110,7 @@ def _histogram(ax: Axes, values: np.ndarray, hostile: np.ndarray, spans_orders: 
             label=f"{name} workers",
             gid=name,
         )
-        ax.axvline(float(values[chosen].mean()), color=colour, linewidth=0.9, linestyle=style.DASHED)
+        ax.axvline(float(values[side].mean()), color=colour, linewidth=0.9, linestyle=style.DASHED)
     ax.set_ylabel("share of messages")
     ax.yaxis.set_minor_locator(NullLocator())
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from turncoat import figures
 from turncoat.analysis.skill import NO_SKILL
 from turncoat.errors import TurncoatError
-from turncoat.figures.cells import METRICS, Mixed
+from turncoat.figures.cells import METRICS
+from turncoat.figures.chosen import Mixed
 from turncoat.report.report import Block, Cell, Choice, Column, Picture, Report, Section, Table, Text
 from turncoat.report.svg import picture
 from turncoat.sweep.cells import COLUMNS, HOW, short
